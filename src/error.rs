@@ -1,0 +1,378 @@
+//! Every way the gateway itself fails a request: one reason word, the same in log, metric, header
+//! and body; the status; the `Proxy-Status` error of RFC 9209; the gRPC status; whose fault it was.
+
+use http::{HeaderName, HeaderValue, StatusCode};
+
+/// Whose fault a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The client's.
+    Client,
+    /// The upstream's.
+    Upstream,
+    /// Ours, or the operator's.
+    Gateway,
+}
+
+/// Why the gateway failed a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs)] // the words are documented where operators read them: docs/reasons.md
+pub enum Reason {
+    NoRoute,
+    MethodNotAllowed,
+    Misdirected,
+    BadRequest,
+    BadHost,
+    BadPath,
+    BadFraming,
+    BadBody,
+    BodyTooLarge,
+    BodyTimeout,
+    HeaderTooLarge,
+    HeaderTimeout,
+    UriTooLong,
+    UnsupportedMethod,
+    UnsupportedVersion,
+    UpgradeRefused,
+    ClientGone,
+    DnsError,
+    DnsTimeout,
+    ConnectRefused,
+    ConnectTimeout,
+    UpstreamTls,
+    UpstreamReset,
+    UpstreamTimeout,
+    RequestTimeout,
+    BadResponse,
+    ResponseTooLarge,
+    NoEndpoint,
+    Overloaded,
+    Draining,
+    Loop,
+    LayerFailed,
+    ConfigError,
+    Internal,
+}
+
+/// What each reason means on the wire.
+struct Row {
+    word: &'static str,
+    status: StatusCode,
+    proxy_status: &'static str,
+    grpc: u8,
+    fault: Fault,
+    title: &'static str,
+}
+
+/// A failed request: the reason, what may be told to the client, what belongs in the log.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {detail}", reason.word())]
+pub struct Error {
+    reason: Reason,
+    /// For the log only; may name addresses.
+    detail: String,
+    /// For the client, in the problem's `detail`.
+    public: Option<String>,
+    /// Header fields of the answer.
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+// === impl Reason ===
+
+impl Reason {
+    /// Every reason, for metrics and for the tests of the table.
+    pub const ALL: [Self; 34] = [
+        Self::NoRoute,
+        Self::MethodNotAllowed,
+        Self::Misdirected,
+        Self::BadRequest,
+        Self::BadHost,
+        Self::BadPath,
+        Self::BadFraming,
+        Self::BadBody,
+        Self::BodyTooLarge,
+        Self::BodyTimeout,
+        Self::HeaderTooLarge,
+        Self::HeaderTimeout,
+        Self::UriTooLong,
+        Self::UnsupportedMethod,
+        Self::UnsupportedVersion,
+        Self::UpgradeRefused,
+        Self::ClientGone,
+        Self::DnsError,
+        Self::DnsTimeout,
+        Self::ConnectRefused,
+        Self::ConnectTimeout,
+        Self::UpstreamTls,
+        Self::UpstreamReset,
+        Self::UpstreamTimeout,
+        Self::RequestTimeout,
+        Self::BadResponse,
+        Self::ResponseTooLarge,
+        Self::NoEndpoint,
+        Self::Overloaded,
+        Self::Draining,
+        Self::Loop,
+        Self::LayerFailed,
+        Self::ConfigError,
+        Self::Internal,
+    ];
+
+    /// The word of the reason.
+    pub fn word(self) -> &'static str {
+        self.row().word
+    }
+
+    /// The status a client sees.
+    pub fn status(self) -> StatusCode {
+        self.row().status
+    }
+
+    /// The `error` of `Proxy-Status` (RFC 9209 section 2.3).
+    pub fn proxy_status(self) -> &'static str {
+        self.row().proxy_status
+    }
+
+    /// The `grpc-status` a gRPC client sees.
+    pub fn grpc(self) -> u8 {
+        self.row().grpc
+    }
+
+    /// Whose fault it is.
+    pub fn fault(self) -> Fault {
+        self.row().fault
+    }
+
+    /// A title for people.
+    pub fn title(self) -> &'static str {
+        self.row().title
+    }
+
+    fn row(self) -> Row {
+        use Fault::{Client, Gateway, Upstream};
+        let (word, status, proxy_status, grpc, fault, title) = match self {
+            Self::NoRoute => ("no_route", 404, "destination_not_found", 12, Client, "No route"),
+            Self::MethodNotAllowed => {
+                ("method_not_allowed", 405, "http_request_error", 12, Client, "Method not allowed")
+            }
+            Self::Misdirected => {
+                ("misdirected", 421, "http_request_error", 14, Client, "Misdirected request")
+            }
+            Self::BadRequest => {
+                ("bad_request", 400, "http_request_error", 13, Client, "Bad request")
+            }
+            Self::BadHost => ("bad_host", 400, "http_request_error", 13, Client, "Bad Host"),
+            Self::BadPath => ("bad_path", 400, "http_request_error", 13, Client, "Bad path"),
+            Self::BadFraming => {
+                ("bad_framing", 400, "http_request_error", 13, Client, "Ambiguous message framing")
+            }
+            Self::BadBody => {
+                ("bad_body", 400, "http_request_error", 13, Client, "Bad request body")
+            }
+            Self::BodyTooLarge => {
+                ("body_too_large", 413, "http_request_error", 8, Client, "Request body too large")
+            }
+            Self::BodyTimeout => {
+                ("body_timeout", 408, "http_request_error", 4, Client, "Request body timed out")
+            }
+            Self::HeaderTooLarge => (
+                "header_too_large",
+                431,
+                "http_request_error",
+                13,
+                Client,
+                "Request header too large",
+            ),
+            Self::HeaderTimeout => {
+                ("header_timeout", 408, "http_request_error", 4, Client, "Request header timed out")
+            }
+            Self::UriTooLong => {
+                ("uri_too_long", 414, "http_request_error", 13, Client, "Request target too long")
+            }
+            Self::UnsupportedMethod => (
+                "unsupported_method",
+                405,
+                "http_request_error",
+                12,
+                Client,
+                "Method not supported",
+            ),
+            Self::UnsupportedVersion => (
+                "unsupported_version",
+                505,
+                "http_request_error",
+                13,
+                Client,
+                "HTTP version not supported",
+            ),
+            Self::UpgradeRefused => {
+                ("upgrade_refused", 403, "http_request_denied", 7, Client, "Upgrade refused")
+            }
+            Self::ClientGone => {
+                ("client_gone", 499, "http_request_error", 1, Client, "Client closed the request")
+            }
+            Self::DnsError => {
+                ("dns_error", 502, "dns_error", 14, Upstream, "Upstream name not found")
+            }
+            Self::DnsTimeout => {
+                ("dns_timeout", 504, "dns_timeout", 14, Upstream, "Upstream name lookup timed out")
+            }
+            Self::ConnectRefused => (
+                "connect_refused",
+                502,
+                "connection_refused",
+                14,
+                Upstream,
+                "Upstream refused the connection",
+            ),
+            Self::ConnectTimeout => (
+                "connect_timeout",
+                504,
+                "connection_timeout",
+                14,
+                Upstream,
+                "Upstream connect timed out",
+            ),
+            Self::UpstreamTls => (
+                "upstream_tls",
+                502,
+                "tls_protocol_error",
+                14,
+                Upstream,
+                "TLS to the upstream failed",
+            ),
+            Self::UpstreamReset => (
+                "upstream_reset",
+                502,
+                "connection_terminated",
+                14,
+                Upstream,
+                "Upstream closed the connection",
+            ),
+            Self::UpstreamTimeout => (
+                "upstream_timeout",
+                504,
+                "http_response_timeout",
+                4,
+                Upstream,
+                "Upstream timed out",
+            ),
+            Self::RequestTimeout => {
+                ("request_timeout", 504, "http_response_timeout", 4, Upstream, "Request timed out")
+            }
+            Self::BadResponse => (
+                "bad_response",
+                502,
+                "http_protocol_error",
+                14,
+                Upstream,
+                "Upstream answer not understood",
+            ),
+            Self::ResponseTooLarge => (
+                "response_too_large",
+                502,
+                "http_response_header_section_size",
+                14,
+                Upstream,
+                "Upstream answer too large",
+            ),
+            Self::NoEndpoint => (
+                "no_endpoint",
+                503,
+                "destination_unavailable",
+                14,
+                Upstream,
+                "No endpoint available",
+            ),
+            Self::Overloaded => {
+                ("overloaded", 503, "connection_limit_reached", 14, Gateway, "Overloaded")
+            }
+            Self::Draining => {
+                ("draining", 503, "destination_unavailable", 14, Gateway, "Shutting down")
+            }
+            Self::Loop => ("loop", 502, "proxy_loop_detected", 14, Gateway, "Request loops"),
+            Self::LayerFailed => {
+                ("layer_failed", 500, "proxy_internal_error", 13, Gateway, "A layer failed")
+            }
+            Self::ConfigError => (
+                "config_error",
+                500,
+                "proxy_configuration_error",
+                13,
+                Gateway,
+                "Configuration error",
+            ),
+            Self::Internal => {
+                ("internal", 500, "proxy_internal_error", 13, Gateway, "Internal error")
+            }
+        };
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Row { word, status, proxy_status, grpc, fault, title }
+    }
+}
+
+// === impl Error ===
+
+impl Error {
+    /// An error with what the log should say.
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into(), public: None, headers: Vec::new() }
+    }
+
+    /// What the client may be told.
+    #[must_use]
+    pub fn public(mut self, text: impl Into<String>) -> Self {
+        self.public = Some(text.into());
+        self
+    }
+
+    /// A header field of the answer.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Why.
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// For the log.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// For the client.
+    pub fn public_detail(&self) -> Option<&str> {
+        self.public.as_deref()
+    }
+
+    /// Header fields of the answer.
+    pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
+    }
+}
+
+impl From<Reason> for Error {
+    fn from(reason: Reason) -> Self {
+        Self::new(reason, String::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_own_word_and_an_error_status() {
+        let words: HashSet<_> = Reason::ALL.iter().map(|r| r.word()).collect();
+        assert_eq!(words.len(), Reason::ALL.len());
+        for reason in Reason::ALL {
+            assert!(reason.status().as_u16() >= 400, "{reason:?}");
+            assert!(reason.grpc() > 0 && reason.grpc() <= 16, "{reason:?}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Tidegate: an API gateway and edge proxy. See the README for what it does and `docs/` for how to
+//! run it.
+
+pub mod config;
+pub mod error;
+pub mod routing;
+pub mod telemetry;
