@@ -1,1 +1,4 @@
-//! Metrics, access log, request ids.
+//! Metrics, access log, request ids: what operators see of each request.
+
+pub mod exchange;
+pub mod request_id;

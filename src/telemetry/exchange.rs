@@ -1,0 +1,192 @@
+//! One request and its answer, from the moment its head is complete until the end of the response
+//! body: what the layers learn of it and what the record of it is written from. The gateway makes
+//! it once per request and puts it into the request's extensions as `Arc<Exchange>`.
+
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use http::{HeaderValue, Method, Uri, Version};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::request_id::RequestId;
+use crate::{
+    config::model::{ErrorFormat, Name},
+    error::Reason,
+};
+
+/// What is known of a client connection once it is accepted (and its handshake done).
+#[derive(Debug)]
+pub struct Connection {
+    /// Name of the listener.
+    pub listener: Name,
+    /// Position of the listener's metrics.
+    pub listener_id: usize,
+    /// Address of the peer; `None` on a Unix socket.
+    pub peer: Option<std::net::SocketAddr>,
+    /// Port it connected to; 0 on a Unix socket.
+    pub local_port: u16,
+    /// The TLS session, if there is one.
+    pub tls: Option<TlsSession>,
+}
+
+/// What a log line says of a TLS session.
+#[derive(Debug)]
+pub struct TlsSession {
+    /// `TLSv1.3`, `TLSv1.2`.
+    pub version: &'static str,
+    /// Cipher suite in IANA words.
+    pub cipher: &'static str,
+    /// The name the client asked for.
+    pub sni: Option<Box<str>>,
+}
+
+/// What a record says of the route that was taken. Shared by all requests of a route; the built-in
+/// route of unmatched and refused requests has the empty name.
+#[derive(Debug)]
+pub struct RouteInfo {
+    /// Name in the file; empty for the built-in route.
+    pub name: Name,
+    /// The form of errors.
+    pub errors: ErrorFormat,
+    /// Write an access log line.
+    pub access_log: bool,
+    /// Shown in logs.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// One request and its answer.
+#[derive(Debug)]
+pub struct Exchange {
+    /// Its id.
+    pub id: RequestId,
+    /// When its head was complete.
+    pub started: Instant,
+    /// The connection it came on.
+    pub connection: Arc<Connection>,
+    /// The true client address; `None` on a Unix socket that names nobody.
+    pub client_ip: Option<IpAddr>,
+    /// The peer is one of the listener's trusted proxies.
+    pub trusted: bool,
+    /// Method as received.
+    pub method: Method,
+    /// Host without port, lower case; empty if there was none.
+    pub host: Box<str>,
+    /// The canonical path and the query, as matched, logged and sent.
+    pub uri: Uri,
+    /// HTTP version the client spoke.
+    pub version: Version,
+    /// `User-Agent` as received.
+    pub user_agent: Option<HeaderValue>,
+    /// The answer must be one a gRPC client understands.
+    pub grpc: bool,
+    /// The `Accept` header, for the form of errors.
+    pub accept: Option<HeaderValue>,
+    /// The route taken.
+    pub route: Arc<RouteInfo>,
+    /// Bytes of request body received.
+    pub bytes_in: AtomicU64,
+    /// What became of it.
+    outcome: Mutex<Outcome>,
+}
+
+/// What became of a request; filled on the way.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Why the gateway failed it.
+    pub reason: Option<Reason>,
+    /// For the log only.
+    pub detail: Option<Box<str>>,
+    /// Upstream chosen.
+    pub upstream: Option<Name>,
+    /// Endpoint chosen last.
+    pub endpoint: Option<Name>,
+    /// Tries made.
+    pub tries: u32,
+    /// Time from sending to the upstream until its response head, of the last try.
+    pub upstream_time: Option<Duration>,
+}
+
+// === impl Exchange ===
+
+/// What [`Exchange::new`] needs to know.
+#[derive(Debug)]
+pub struct Head {
+    /// See [`Exchange::id`].
+    pub id: RequestId,
+    /// See [`Exchange::started`].
+    pub started: Instant,
+    /// See [`Exchange::connection`].
+    pub connection: Arc<Connection>,
+    /// See [`Exchange::client_ip`].
+    pub client_ip: Option<IpAddr>,
+    /// See [`Exchange::trusted`].
+    pub trusted: bool,
+    /// See [`Exchange::method`].
+    pub method: Method,
+    /// See [`Exchange::host`].
+    pub host: Box<str>,
+    /// See [`Exchange::uri`].
+    pub uri: Uri,
+    /// See [`Exchange::version`].
+    pub version: Version,
+    /// See [`Exchange::user_agent`].
+    pub user_agent: Option<HeaderValue>,
+    /// See [`Exchange::grpc`].
+    pub grpc: bool,
+    /// See [`Exchange::accept`].
+    pub accept: Option<HeaderValue>,
+    /// See [`Exchange::route`].
+    pub route: Arc<RouteInfo>,
+}
+
+impl Exchange {
+    /// An exchange whose outcome is still open.
+    pub fn new(head: Head) -> Self {
+        Self {
+            id: head.id,
+            started: head.started,
+            connection: head.connection,
+            client_ip: head.client_ip,
+            trusted: head.trusted,
+            method: head.method,
+            host: head.host,
+            uri: head.uri,
+            version: head.version,
+            user_agent: head.user_agent,
+            grpc: head.grpc,
+            accept: head.accept,
+            route: head.route,
+            bytes_in: AtomicU64::new(0),
+            outcome: Mutex::new(Outcome::default()),
+        }
+    }
+
+    /// Changes the outcome. The lock is never contended: a request lives on one core.
+    pub fn note(&self, change: impl FnOnce(&mut Outcome)) {
+        change(&mut self.outcome.lock());
+    }
+
+    /// Takes the outcome for the record.
+    pub fn take_outcome(&self) -> Outcome {
+        std::mem::take(&mut *self.outcome.lock())
+    }
+
+    /// Why the gateway failed it, so far.
+    pub fn reason(&self) -> Option<Reason> {
+        self.outcome.lock().reason
+    }
+
+    /// Counts request body bytes.
+    pub fn received(&self, bytes: u64) {
+        // A request lives on one core: a plain load and store is enough and cheaper than a locked add.
+        self.bytes_in.store(self.bytes_in.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);
+    }
+}
