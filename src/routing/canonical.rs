@@ -1,0 +1,403 @@
+//! One spelling for every path, made once before matching. The same text is then matched,
+//! authorised, logged, rewritten and sent, so no two stages can read a path differently.
+
+use std::borrow::Cow;
+
+/// What the operator may choose about the canonical form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Normalize {
+    /// `//` becomes `/`.
+    pub merge_slashes: bool,
+    /// `%2F` is data inside a segment instead of an error.
+    pub keep_encoded_slash: bool,
+}
+
+/// Why a path is refused. The texts never repeat bytes of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// It does not start with `/`.
+    #[error("path does not start with a slash")]
+    NotAbsolute,
+    /// `%2F`, or with `encoded_slash: keep` one with a dot segment beside it.
+    #[error("encoded slash")]
+    EncodedSlash,
+    /// `\`.
+    #[error("backslash")]
+    Backslash,
+    /// `%5C`.
+    #[error("encoded backslash")]
+    EncodedBackslash,
+    /// `%` without two hexadecimal digits.
+    #[error("bad percent escape")]
+    BadEscape,
+    /// A character written with more UTF-8 bytes than it needs.
+    #[error("overlong UTF-8")]
+    Overlong,
+    /// A control character, raw or escaped.
+    #[error("control character")]
+    Control,
+    /// `..;` or `.;`: a dot segment hidden behind a path parameter.
+    #[error("dot segment with a path parameter (`..;`)")]
+    DotParameter,
+    /// `/;x/`: an empty segment hidden behind a path parameter.
+    #[error("empty segment with a path parameter")]
+    EmptyParameter,
+    /// A raw byte above 127.
+    #[error("raw byte outside ASCII")]
+    NotAscii,
+    /// A raw space.
+    #[error("space")]
+    Space,
+    /// `#` or `?` inside the path.
+    #[error("fragment or query mark inside the path")]
+    Delimiter,
+}
+
+/// What a byte means to the scan.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// Stands for itself.
+    Plain,
+    Slash,
+    Percent,
+    /// Allowed by nobody's grammar but sent by some clients: escaped, so one spelling remains.
+    Escape,
+    Bad,
+}
+
+const CLASSES: [Class; 256] = classes();
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
+
+/// The canonical form of a raw path (no query). Borrows, and touches each byte once, when the path
+/// is canonical already, as nearly all are.
+///
+/// # Errors
+/// The first thing wrong with the path; the request is then refused with 400.
+pub fn canonical(raw: &str, rules: Normalize) -> Result<Cow<'_, str>, PathError> {
+    if is_canonical(raw.as_bytes(), rules) {
+        return Ok(Cow::Borrowed(raw));
+    }
+    if !raw.starts_with('/') {
+        return Err(PathError::NotAbsolute);
+    }
+    let decoded = decode(raw.as_bytes(), rules)?;
+    let path = remove_segments(&decoded, rules)?;
+    Ok(if path == raw { Cow::Borrowed(raw) } else { Cow::Owned(path) })
+}
+
+/// The fast scan. May say `false` of a canonical path with rare bytes in it, never the reverse.
+fn is_canonical(bytes: &[u8], rules: Normalize) -> bool {
+    if bytes.first() != Some(&b'/') {
+        return false;
+    }
+    let mut at = 0;
+    while at < bytes.len() {
+        match CLASSES[bytes[at] as usize] {
+            Class::Plain => at += 1,
+            Class::Slash => {
+                at += 1;
+                match bytes.get(at) {
+                    Some(b'/') if rules.merge_slashes => return false,
+                    Some(b';') => return false,
+                    Some(b'.') if may_be_dot_segment(&bytes[at..]) => return false,
+                    _ => {}
+                }
+            }
+            Class::Percent => {
+                let upper = !bytes[at..].iter().take(3).any(u8::is_ascii_lowercase);
+                match escape(bytes, at) {
+                    Ok(value) if upper && value != b'/' && !is_unreserved(value) => at += 3,
+                    _ => return false,
+                }
+            }
+            Class::Escape | Class::Bad => return false,
+        }
+    }
+    true
+}
+
+/// Whether a segment that starts with a dot has to be looked at closely.
+fn may_be_dot_segment(bytes: &[u8]) -> bool {
+    let dots = bytes.iter().take_while(|b| **b == b'.').count();
+    dots <= 2 && matches!(bytes.get(dots), None | Some(b'/' | b';' | b'%'))
+}
+
+/// The byte behind the escape at `at`, if it may stand in a path at all.
+fn escape(bytes: &[u8], at: usize) -> Result<u8, PathError> {
+    let value = escape_value(bytes, at).ok_or(PathError::BadEscape)?;
+    let next = || escape_value(bytes, at + 3).unwrap_or(0xFF);
+    match value {
+        0..=0x1F | 0x7F => Err(PathError::Control),
+        b'\\' => Err(PathError::EncodedBackslash),
+        // Lenient decoders make `.` and `/` of these whatever byte follows.
+        0xC0 | 0xC1 => Err(PathError::Overlong),
+        0xE0 if (0x80..0xA0).contains(&next()) => Err(PathError::Overlong),
+        0xF0 if (0x80..0x90).contains(&next()) => Err(PathError::Overlong),
+        0xF8 if (0x80..0x88).contains(&next()) => Err(PathError::Overlong),
+        0xFC if (0x80..0x84).contains(&next()) => Err(PathError::Overlong),
+        value => Ok(value),
+    }
+}
+
+fn escape_value(bytes: &[u8], at: usize) -> Option<u8> {
+    let [b'%', high, low] = *bytes.get(at..at + 3)? else { return None };
+    Some(hex(high)? << 4 | hex(low)?)
+}
+
+fn hex(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// First pass: each character gets its one spelling. No escape can come into being here, because
+/// `%25` stays as it is.
+fn decode(bytes: &[u8], rules: Normalize) -> Result<String, PathError> {
+    let mut out = String::with_capacity(bytes.len() + 8);
+    let mut at = 0;
+    while at < bytes.len() {
+        let byte = bytes[at];
+        match CLASSES[byte as usize] {
+            Class::Plain | Class::Slash => out.push(char::from(byte)),
+            Class::Escape => push_escape(&mut out, byte),
+            Class::Bad => return Err(why_bad(byte)),
+            Class::Percent => {
+                at += 2;
+                match escape(bytes, at - 2)? {
+                    b'/' if !rules.keep_encoded_slash => return Err(PathError::EncodedSlash),
+                    value if is_unreserved(value) => out.push(char::from(value)),
+                    value => push_escape(&mut out, value),
+                }
+            }
+        }
+        at += 1;
+    }
+    Ok(out)
+}
+
+fn push_escape(out: &mut String, byte: u8) {
+    out.push('%');
+    out.push(char::from(HEX[usize::from(byte >> 4)]));
+    out.push(char::from(HEX[usize::from(byte & 15)]));
+}
+
+fn why_bad(byte: u8) -> PathError {
+    match byte {
+        b' ' => PathError::Space,
+        b'\\' => PathError::Backslash,
+        b'#' | b'?' => PathError::Delimiter,
+        0x80.. => PathError::NotAscii,
+        _ => PathError::Control,
+    }
+}
+
+/// Second pass: dot segments and empty segments go. `..` at the root stays at the root (RFC 3986
+/// 5.2.4).
+fn remove_segments(path: &str, rules: Normalize) -> Result<String, PathError> {
+    let mut out = String::with_capacity(path.len());
+    let mut rest = path.strip_prefix('/');
+    while let Some(now) = rest {
+        let (segment, next) = match now.split_once('/') {
+            Some((segment, next)) => (segment, Some(next)),
+            None => (now, None),
+        };
+        rest = next;
+        let last = next.is_none();
+        check_segment(segment, last, rules)?;
+        let gone = match segment {
+            "." => true,
+            ".." => {
+                out.truncate(out.rfind('/').unwrap_or(0));
+                true
+            }
+            "" => rules.merge_slashes,
+            _ => false,
+        };
+        if !gone {
+            out.push('/');
+            out.push_str(segment);
+        } else if last {
+            out.push('/');
+        }
+    }
+    Ok(out)
+}
+
+fn check_segment(segment: &str, last: bool, rules: Normalize) -> Result<(), PathError> {
+    let stem = stem(segment);
+    let is_dots = |text: &str| matches!(text, "." | "..");
+    if stem.len() < segment.len() {
+        if is_dots(stem) {
+            return Err(PathError::DotParameter);
+        }
+        // A backend that drops parameters first and merges slashes next would read `/;x/admin` as
+        // `/admin`. At the end (`/;jsessionid=1`) there is nothing to hide.
+        if stem.is_empty() && !last && rules.merge_slashes {
+            return Err(PathError::EmptyParameter);
+        }
+    }
+    if segment.starts_with('.') && segment.split("%3B").next().is_some_and(is_dots) {
+        return if is_dots(segment) { Ok(()) } else { Err(PathError::DotParameter) };
+    }
+    // A kept encoded slash must not hide a dot segment from us that the backend will see.
+    let mut parts = segment.split("%2F");
+    let first = parts.next().unwrap_or_default();
+    let hidden =
+        |part: &str| is_dots(self::stem(part)) || part.split("%3B").next().is_some_and(is_dots);
+    if first.len() < segment.len() && (hidden(first) || parts.any(hidden)) {
+        return Err(PathError::EncodedSlash);
+    }
+    Ok(())
+}
+
+/// A segment without its path parameters: what is compared in matching.
+pub(super) fn stem(segment: &str) -> &str {
+    segment.split_once(';').map_or(segment, |(stem, _)| stem)
+}
+
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+const fn classes() -> [Class; 256] {
+    let mut table = [Class::Plain; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match byte as u8 {
+            b'/' => Class::Slash,
+            b'%' => Class::Percent,
+            b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}' => Class::Escape,
+            0..=b' ' | b'#' | b'?' | b'\\' | 0x7F.. => Class::Bad,
+            _ => Class::Plain,
+        };
+        byte += 1;
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const STRICT: Normalize = Normalize { merge_slashes: true, keep_encoded_slash: false };
+    const KEEP: Normalize = Normalize { merge_slashes: true, keep_encoded_slash: true };
+    const NO_MERGE: Normalize = Normalize { merge_slashes: false, keep_encoded_slash: false };
+
+    #[test]
+    fn gives_one_spelling() {
+        for (raw, rules, want) in [
+            ("/", STRICT, "/"),
+            ("/orders/7;v=1", STRICT, "/orders/7;v=1"),
+            ("/%6frders/%7e", STRICT, "/orders/~"),
+            ("/a%c3%a9%3a", STRICT, "/a%C3%A9%3A"),
+            ("/a/./b/../c", STRICT, "/a/c"),
+            ("/a/%2e%2E/b", STRICT, "/b"),
+            ("/../../a", STRICT, "/a"),
+            ("/a/..", STRICT, "/"),
+            ("/a/b/.", STRICT, "/a/b/"),
+            ("//a///b//", STRICT, "/a/b/"),
+            ("//a//b//", NO_MERGE, "//a//b//"),
+            ("/a//../b", NO_MERGE, "/a/b"),
+            ("/.../..a/.b", STRICT, "/.../..a/.b"),
+            ("/orders%2e", STRICT, "/orders."),
+            ("/%252e%252e/a", STRICT, "/%252e%252e/a"),
+            ("/{a}|\"^`<>", STRICT, "/%7Ba%7D%7C%22%5E%60%3C%3E"),
+            ("/;jsessionid=1", STRICT, "/;jsessionid=1"),
+            ("/a%2fb", KEEP, "/a%2Fb"),
+            ("/%E0%A4%85", STRICT, "/%E0%A4%85"),
+        ] {
+            assert_eq!(canonical(raw, rules).as_deref(), Ok(want), "{raw}");
+        }
+    }
+
+    #[test]
+    fn borrows_what_is_canonical() {
+        for raw in ["/", "/a/b.c/..d", "/%E0%A4%85/%20", "/a;x=1/b", "/a!$&'()*+,=:@[]"] {
+            assert!(is_canonical(raw.as_bytes(), STRICT), "{raw}");
+            assert!(matches!(canonical(raw, STRICT), Ok(Cow::Borrowed(_))), "{raw}");
+        }
+    }
+
+    #[test]
+    fn refuses_hostile_paths() {
+        for (raw, rules, want) in [
+            ("", STRICT, PathError::NotAbsolute),
+            ("*", STRICT, PathError::NotAbsolute),
+            ("a/b", STRICT, PathError::NotAbsolute),
+            ("/a%2Fb", STRICT, PathError::EncodedSlash),
+            ("/a/..%2fb", STRICT, PathError::EncodedSlash),
+            ("/a/..%2fb", KEEP, PathError::EncodedSlash),
+            ("/a/b%2f%2e%2e%2fc", KEEP, PathError::EncodedSlash),
+            ("/a/b%2f..;x", KEEP, PathError::EncodedSlash),
+            ("/a\\b", STRICT, PathError::Backslash),
+            ("/a%5cb", STRICT, PathError::EncodedBackslash),
+            ("/a%00", STRICT, PathError::Control),
+            ("/a%0d%0ab", STRICT, PathError::Control),
+            ("/a%7f", STRICT, PathError::Control),
+            ("/a\u{1}", STRICT, PathError::Control),
+            ("/a\u{7f}", STRICT, PathError::Control),
+            ("/a%", STRICT, PathError::BadEscape),
+            ("/a%2", STRICT, PathError::BadEscape),
+            ("/a%zz", STRICT, PathError::BadEscape),
+            ("/%%32e", STRICT, PathError::BadEscape),
+            ("/a/..;/b", STRICT, PathError::DotParameter),
+            ("/a/..;x=1/b", STRICT, PathError::DotParameter),
+            ("/a/%2e%2e;/b", STRICT, PathError::DotParameter),
+            ("/a/.;/b", STRICT, PathError::DotParameter),
+            ("/a/..%3b/b", STRICT, PathError::DotParameter),
+            ("/;x/admin", STRICT, PathError::EmptyParameter),
+            ("/%c0%ae%c0%ae/a", STRICT, PathError::Overlong),
+            ("/%c0%2e", STRICT, PathError::Overlong),
+            ("/%e0%80%af", STRICT, PathError::Overlong),
+            ("/%f0%80%80%af", STRICT, PathError::Overlong),
+            ("/%f8%80%80%80%af", STRICT, PathError::Overlong),
+            ("/%fc%80%80%80%80%af", STRICT, PathError::Overlong),
+            ("/caf\u{e9}", STRICT, PathError::NotAscii),
+            ("/a b", STRICT, PathError::Space),
+            ("/a#b", STRICT, PathError::Delimiter),
+            ("/a?b", STRICT, PathError::Delimiter),
+        ] {
+            assert_eq!(canonical(raw, rules), Err(want), "{raw}");
+        }
+    }
+
+    fn pieces() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "/", "/", "/", ".", "..", "%2e", "%2E", "%2f", "%2F", "%25", "2e", ";", "a", "B",
+            "%41", "%c3%a9", "%3b", "%3B", "%20", "{", "~", "%7e", "%e0", "%A4", "//",
+        ]);
+        prop::collection::vec(piece, 0..12).prop_map(|p| format!("/{}", p.concat()))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn is_idempotent_and_clean(raw in pieces(), merge: bool, keep: bool) {
+            let rules = Normalize { merge_slashes: merge, keep_encoded_slash: keep };
+            let Ok(once) = canonical(&raw, rules) else { return Ok(()) };
+            let again = canonical(&once, rules);
+            prop_assert_eq!(again.as_deref(), Ok(&*once));
+            prop_assert!(once.starts_with('/'));
+            prop_assert!(!once.split('/').any(|s| matches!(stem(s), "." | "..")));
+            prop_assert!(!once.to_ascii_lowercase().contains("%2e"));
+            prop_assert!(!merge || !once.contains("//"));
+            prop_assert!(keep || !once.contains("%2F"));
+            // The fast scan agrees with the slow passes.
+            if is_canonical(raw.as_bytes(), rules) {
+                let slow = decode(raw.as_bytes(), rules).and_then(|d| remove_segments(&d, rules));
+                prop_assert_eq!(slow.as_deref(), Ok(&*raw));
+            }
+        }
+
+        #[test]
+        fn never_panics(raw in ".{0,20}") {
+            let _ = canonical(&format!("/{raw}"), KEEP);
+        }
+    }
+}

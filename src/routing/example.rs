@@ -1,0 +1,167 @@
+//! A request that two conflicting branches both take, for the error message. Made by trying, and
+//! checked by matching, so it is never wrong; where expressions are hard to satisfy there is none.
+
+use std::{fmt::Write as _, net::IpAddr};
+
+use http::{HeaderMap, HeaderValue, Method};
+
+use super::{
+    branch::{Branch, RequestFacts},
+    condition::ValueCondition,
+    host::HostPattern,
+    path::{End, Step},
+};
+
+/// Texts that satisfy most expressions people write.
+const TRIES: [&str; 12] =
+    ["x", "1", "42", "abc", "en", "a1", "2024", "v1", "X", "A1", "a-b", "a_b"];
+
+/// A request line both take: `GET shop.example.com/orders/x -H 'x-beta: 1'`.
+pub(super) fn request<T>(a: &Branch<T>, b: &Branch<T>) -> Option<String> {
+    let host = match &a.host {
+        HostPattern::Any => "example.com".to_owned(),
+        HostPattern::Exact(host) => host.to_string(),
+        HostPattern::OneLabel(suffix) | HostPattern::AnyLabels(suffix) => format!("x.{suffix}"),
+    };
+    let path = path(a, b)?;
+    let method = method(a, b)?;
+    let headers = headers(a, b)?;
+    let query = query(a, b)?;
+    let client_ip = address(a, b);
+    let listener =
+        a.listeners.iter().find(|name| b.listeners.is_empty() || b.listeners.contains(name));
+    let listener = listener.or(b.listeners.first());
+    let facts = RequestFacts {
+        host: &host,
+        path: &path,
+        query: query.as_deref(),
+        method: &method,
+        headers: &headers,
+        client_ip,
+        listener: listener.map_or("", |name| name),
+    };
+    (a.takes(&facts) && b.takes(&facts)).then(|| describe(&facts))
+}
+
+fn describe(facts: &RequestFacts<'_>) -> String {
+    let mut text = format!("{} {}{}", facts.method, facts.host, facts.path);
+    // Writing to a String does not fail.
+    if let Some(query) = facts.query {
+        let _ = write!(text, "?{query}");
+    }
+    for (name, value) in facts.headers {
+        let _ = write!(text, " -H '{name}: {}'", value.to_str().unwrap_or("…"));
+    }
+    if let Some(ip) = facts.client_ip {
+        let _ = write!(text, " from {ip}");
+    }
+    if !facts.listener.is_empty() {
+        let _ = write!(text, " on {}", facts.listener);
+    }
+    text
+}
+
+fn path<T>(a: &Branch<T>, b: &Branch<T>) -> Option<String> {
+    let mut path = String::new();
+    for (one, other) in a.path.steps.iter().zip(&b.path.steps) {
+        let takes = |step: &Step, text: &str| match step {
+            Step::Literal(literal) => **literal == *text,
+            Step::Any { .. } => !text.is_empty(),
+            Step::Regex { regex, .. } => regex.is_match(text),
+        };
+        let literal = [one, other].into_iter().find_map(|step| match step {
+            Step::Literal(text) => Some(&**text),
+            Step::Any { .. } | Step::Regex { .. } => None,
+        });
+        let mut tries = literal.into_iter().chain(TRIES);
+        let text = tries.find(|text| takes(one, text) && takes(other, text))?;
+        path.push('/');
+        path.push_str(text);
+    }
+    if let (End::Regex(_), _) | (_, End::Regex(_)) = (&a.path.end, &b.path.end) {
+        let longer = ["", "/"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(TRIES.iter().flat_map(|text| [format!("/{text}"), format!("/{text}/{text}")]));
+        return longer
+            .map(|tail| format!("{path}{tail}"))
+            .find(|path| a.path.matches(path) && b.path.matches(path));
+    }
+    if path.is_empty() {
+        path.push('/');
+    }
+    Some(path)
+}
+
+fn method<T>(a: &Branch<T>, b: &Branch<T>) -> Option<Method> {
+    let both = |method: &&Method| {
+        [a, b].iter().all(|branch| branch.methods.as_ref().is_none_or(|set| set.contains(method)))
+    };
+    let named = [a, b].into_iter().filter_map(|branch| branch.methods.as_ref());
+    std::iter::once(&Method::GET).chain(named.flat_map(|set| set.iter())).find(both).cloned()
+}
+
+fn headers<T>(a: &Branch<T>, b: &Branch<T>) -> Option<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    for (name, condition) in a.headers.iter().chain(&b.headers) {
+        let all = a.headers.iter().chain(&b.headers).filter(|(n, _)| n == name);
+        if let Some(value) = value(condition, all.map(|(_, condition)| condition))? {
+            headers.insert(name, HeaderValue::from_str(&value).ok()?);
+        }
+    }
+    Some(headers)
+}
+
+fn query<T>(a: &Branch<T>, b: &Branch<T>) -> Option<Option<String>> {
+    let mut pairs: Vec<String> = Vec::new();
+    for (key, condition) in a.query.iter().chain(&b.query) {
+        let all = a.query.iter().chain(&b.query).filter(|(k, _)| k == key);
+        if let Some(value) = value(condition, all.map(|(_, condition)| condition))? {
+            let pair = format!("{}={}", escaped(key), escaped(&value));
+            if !pairs.contains(&pair) {
+                pairs.push(pair);
+            }
+        }
+    }
+    Some((!pairs.is_empty()).then(|| pairs.join("&")))
+}
+
+/// A value (or none) that satisfies all conditions on one name.
+fn value<'c>(
+    condition: &ValueCondition,
+    all: impl Iterator<Item = &'c ValueCondition>,
+) -> Option<Option<String>> {
+    let all: Vec<_> = all.collect();
+    if matches!(condition, ValueCondition::Absent) {
+        return Some(None);
+    }
+    let written = all.iter().filter_map(|condition| match condition {
+        ValueCondition::Exact(text) | ValueCondition::Prefix(text) => Some(&**text),
+        _ => None,
+    });
+    written
+        .chain(TRIES)
+        .find(|text| all.iter().all(|condition| condition.matches(Some(text.as_bytes()))))
+        .map(|text| Some(text.to_owned()))
+}
+
+fn escaped(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
+}
+
+/// The first address of the smaller of two overlapping networks.
+fn address<T>(a: &Branch<T>, b: &Branch<T>) -> Option<IpAddr> {
+    let nets = a.client_ip.iter().chain(&b.client_ip);
+    nets.map(|net| net.network()).find(|ip| {
+        [a, b].iter().all(|branch| {
+            branch.client_ip.is_empty() || branch.client_ip.iter().any(|net| net.contains(ip))
+        })
+    })
+}
