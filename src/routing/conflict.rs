@@ -57,11 +57,13 @@ pub(super) fn find<T>(branches: &[Branch<T>]) -> Vec<Conflict> {
 /// What two patterns of equal rank must share to take a common path: the literals. Expressions are
 /// never assumed to differ.
 fn shape(path: &PathPattern) -> Vec<Option<&str>> {
-    let literal = |step| match step {
-        &Step::Literal(ref text) => Some(&**text),
-        &(Step::Regex { .. } | Step::Any { .. }) => None,
-    };
-    path.steps.iter().map(literal).collect()
+    let steps = path.steps.iter();
+    steps
+        .map(|step| match step {
+            Step::Literal(text) => Some(&**text),
+            Step::Regex { .. } | Step::Any { .. } => None,
+        })
+        .collect()
 }
 
 struct Search<'b, T> {

@@ -1,7 +1,10 @@
 //! A naive model of the precedence rule, written from its text and from the operator's strings
 //! alone, and random tables and requests on which the table must agree with it.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{
+    cmp::Ordering,
+    sync::{Arc, LazyLock},
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use regex::Regex;
@@ -48,6 +51,9 @@ const EXPRESSIONS: [(&str, usize); 11] = [
     ("^/[a-c]/?$", 0),
     ("^/(?:a|c)(/.*)?$", 0),
 ];
+
+static COMPILED: LazyLock<Vec<Regex>> =
+    LazyLock::new(|| EXPRESSIONS.iter().map(|(text, _)| Regex::new(text).unwrap()).collect());
 
 fn parts(spec: &Spec) -> Vec<String> {
     if let Some((text, literals)) = EXPRESSIONS.iter().find(|(text, _)| *text == spec.path) {
@@ -111,8 +117,8 @@ fn host_takes(pattern: &str, host: &str) -> bool {
 
 fn path_takes(spec: &Spec, path: &str) -> bool {
     let segments: Vec<&str> = path[1..].split('/').map(|s| s.split(';').next().unwrap()).collect();
-    if spec.path.starts_with('^') {
-        return Regex::new(&spec.path).unwrap().is_match(&format!("/{}", segments.join("/")));
+    if let Some(at) = EXPRESSIONS.iter().position(|(text, _)| *text == spec.path) {
+        return COMPILED[at].is_match(&format!("/{}", segments.join("/")));
     }
     for (at, part) in parts(spec).iter().enumerate() {
         let segment = segments.get(at).copied();
@@ -338,13 +344,12 @@ impl Dice {
         let mut path = String::new();
         let names = ["{x}", "{y}", "{z}"];
         let count = self.roll(if rich { 2 } else { 4 });
-        for at in 0..count {
-            let mut kinds = vec!["a", "b", "c", "d", "e", "f", "aa", names[at]];
+        for name in names.into_iter().take(count) {
+            let mut kinds = vec!["a", "b", "c", "d", "e", "f", "aa", name];
             if !path.contains("{x") {
                 kinds.extend(["{x:[ab]+}", "{x:a|c}", "{x:[ab]+}", "{x:a|c}"]);
             }
-            let kind =
-                if path.contains("{x") && names[at] == "{x}" { "a" } else { self.pick(&kinds) };
+            let kind = if path.contains("{x") && name == "{x}" { "a" } else { self.pick(&kinds) };
             path.push('/');
             path.push_str(kind);
         }
@@ -422,15 +427,22 @@ fn check(table: &Table<Spec>, specs: &[Spec], request: &Request) -> &'static str
     })
 }
 
+/// Enough for every mutation of the rule that was tried to be found.
+const ROUNDS: usize = 300;
+
 #[test]
 fn the_table_agrees_with_the_model() {
     let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
     let mut seen = std::collections::HashMap::<_, u32>::new();
-    for round in 0..600 {
+    for round in 0..ROUNDS {
         let count = 1 + dice.roll(60);
         let rich = round % 2 == 0;
         let mut specs: Vec<Spec> = (0..count).map(|_| dice.spec(rich)).collect();
-        specs = without_conflicts(specs, &mut seen);
+        if round % 5 == 0 {
+            // One host: many expressions meet at one node.
+            specs.iter_mut().for_each(|spec| spec.host = "");
+        }
+        specs = without_conflicts(&specs, &mut seen);
         let table = Table::build(branches(&specs)).unwrap();
         let mut shuffled = specs.clone();
         dice.shuffle(&mut shuffled);
@@ -441,14 +453,14 @@ fn the_table_agrees_with_the_model() {
             check(&reordered, &shuffled, &request);
         }
     }
-    for (what, least) in [("match", 8000), ("method", 200), ("nothing", 500), ("conflict", 200)] {
+    for (what, least) in [("match", 8000), ("method", 200), ("nothing", 500), ("conflict", 100)] {
         assert!(seen[what] > least, "{what} was hardly tried: {seen:?}");
     }
 }
 
 /// Compares conflicts with the model's, and leaves out the later branch of each.
 fn without_conflicts(
-    specs: Vec<Spec>,
+    specs: &[Spec],
     seen: &mut std::collections::HashMap<&'static str, u32>,
 ) -> Vec<Spec> {
     let clash = |a: usize, b: usize| {
@@ -456,7 +468,7 @@ fn without_conflicts(
     };
     let expected: Vec<(usize, usize)> =
         (0..specs.len()).filter_map(|b| (0..b).find(|a| clash(*a, b)).map(|a| (a, b))).collect();
-    let conflicts = Table::build(branches(&specs)).err().unwrap_or_default();
+    let conflicts = Table::build(branches(specs)).err().unwrap_or_default();
     let seconds: Vec<usize> = conflicts.iter().map(|c| c.second).collect();
     let want: Vec<usize> = expected.iter().map(|(_, b)| *b).collect();
     assert_eq!(seconds, want, "{specs:#?}");
@@ -481,7 +493,7 @@ fn many_branches_on_one_path_conflict_like_few() {
             spec
         };
         let specs: Vec<Spec> = (0..120).map(|_| spec()).collect();
-        without_conflicts(specs, &mut seen);
+        without_conflicts(&specs, &mut seen);
     }
     assert!(seen["conflict"] > 1000 && seen["example"] > 1000, "{seen:?}");
 }
@@ -498,8 +510,8 @@ fn a_shadowed_branch_never_wins() {
                 spec.host = dice.pick(&["", "a.com"]);
                 spec
             })
-            .collect();
-        let specs = without_conflicts(specs, &mut std::collections::HashMap::new());
+            .collect::<Vec<_>>();
+        let specs = without_conflicts(&specs, &mut std::collections::HashMap::new());
         let table = Table::build(branches(&specs)).unwrap();
         let pairs = table.shadowed();
         shadowed += pairs.len();

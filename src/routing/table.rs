@@ -211,3 +211,170 @@ impl<T> Visit for Allowed<'_, T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+    use super::*;
+    use crate::routing::{HostPattern, PathPattern, ValueCondition};
+
+    /// `[METHOD ]HOST/PATH`; the host may be empty.
+    fn branch(text: &str) -> Branch<String> {
+        let (method, rest) = match text.split_once(' ') {
+            Some((method, rest)) => (Some(method), rest),
+            None => (None, text),
+        };
+        let (host, path) = rest.split_at(rest.find('/').unwrap());
+        let host = match host {
+            "" => HostPattern::Any,
+            host => HostPattern::parse(host).unwrap(),
+        };
+        Branch {
+            host,
+            path: PathPattern::parse(path).unwrap(),
+            methods: method.map(|m| [&m.parse::<Method>().unwrap()].into_iter().collect()),
+            headers: Vec::new(),
+            query: Vec::new(),
+            client_ip: Vec::new(),
+            listeners: Vec::new(),
+            priority: 0,
+            target: text.to_owned(),
+        }
+    }
+
+    fn table(texts: &[&str]) -> Table<String> {
+        Table::build(texts.iter().map(|text| branch(text)).collect()).unwrap()
+    }
+
+    fn with<R>(method: &Method, url: &str, run: impl FnOnce(&RequestFacts<'_>) -> R) -> R {
+        let (host, path) = url.split_at(url.find('/').unwrap());
+        run(&RequestFacts {
+            host,
+            path,
+            query: None,
+            method,
+            headers: &HeaderMap::new(),
+            client_ip: None,
+            listener: "http",
+        })
+    }
+
+    fn find(table: &Table<String>, url: &str) -> String {
+        with(&Method::GET, url, |facts| match table.find(facts) {
+            Found::Match { target, .. } => target.clone(),
+            Found::MethodNotAllowed { allow } => format!("405 {allow}"),
+            Found::Nothing => "404".to_owned(),
+        })
+    }
+
+    #[test]
+    fn the_rule_by_examples() {
+        let table = table(&[
+            "shop.x.com/orders/**",
+            "shop.x.com/orders/{id}",
+            "shop.x.com/orders/{id:[0-9]+}",
+            "shop.x.com/orders/{id:[0-9]+}/{part}",
+            "shop.x.com/orders/{n:..}/lines",
+            "shop.x.com/orders/new",
+            "POST shop.x.com/only",
+            "DELETE *.x.com/only",
+            "*.x.com/help",
+            "**.x.com/help/**",
+            "/help/**",
+        ]);
+        for (url, want) in [
+            ("shop.x.com/orders", "shop.x.com/orders/**"),
+            ("shop.x.com/orders/", "shop.x.com/orders/**"),
+            ("shop.x.com/orders/new", "shop.x.com/orders/new"),
+            ("shop.x.com/orders/new;v=2", "shop.x.com/orders/new"),
+            ("shop.x.com/orders/7", "shop.x.com/orders/{id:[0-9]+}"),
+            ("shop.x.com/orders/a", "shop.x.com/orders/{id}"),
+            ("shop.x.com/orders/a/b", "shop.x.com/orders/**"),
+            ("shop.x.com/orders/77/b", "shop.x.com/orders/{id:[0-9]+}/{part}"),
+            // Both expressions take `77`; what follows decides.
+            ("shop.x.com/orders/77/lines", "shop.x.com/orders/{n:..}/lines"),
+            ("shop.x.com/orders-old", "404"),
+            ("shop.x.com/only", "405 POST, DELETE"),
+            // No branch of the best host takes it, so a weaker host may.
+            ("shop.x.com/help", "*.x.com/help"),
+            ("shop.x.com/help/me", "**.x.com/help/**"),
+            ("a.b.x.com/help", "**.x.com/help/**"),
+            ("x.com/help", "/help/**"),
+            ("/help", "/help/**"),
+        ] {
+            assert_eq!(find(&table, url), want, "{url}");
+        }
+    }
+
+    #[test]
+    fn knows_its_hosts() {
+        let table = table(&["a.com/**", "*.b.com/**", "**.c.com/**", "/**"]);
+        for host in ["a.com", "x.b.com", "x.y.c.com"] {
+            assert!(table.known_host(host), "{host}");
+        }
+        for host in ["", "b.com", "x.y.b.com", "z.org", "x.a.com"] {
+            assert!(!table.known_host(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn says_what_differed() {
+        let mut beta = branch("shop.x.com/orders/**");
+        let name = HeaderName::from_static("x-beta");
+        beta.headers.push((name.clone(), ValueCondition::Exact("1".into())));
+        let mut inside = branch("shop.x.com/inside");
+        inside.client_ip.push("10.0.0.0/8".parse().unwrap());
+        let all = vec![beta, branch("api.x.com/**"), inside, branch("PUT shop.x.com/items")];
+        let table = Table::build(all).unwrap();
+        let nearest = |url| {
+            with(&Method::GET, url, |facts| {
+                let mut headers = HeaderMap::new();
+                headers.append(&name, HeaderValue::from_static("secret"));
+                let facts = RequestFacts { headers: &headers, ..*facts };
+                table.nearest(&facts, 2).into_iter().map(|n| n.difference).collect::<Vec<_>>()
+            })
+        };
+        let host = "host: wants api.x.com, got shop.x.com";
+        for (url, want) in [
+            ("shop.x.com/orders", "header x-beta: wants `1`, got another value"),
+            ("shop.x.com/inside", "client_ip: wants 10.0.0.0/8, got none"),
+            ("shop.x.com/items", "method: wants PUT, got GET"),
+        ] {
+            assert_eq!(nearest(url), [want, host], "{url}");
+        }
+    }
+
+    #[test]
+    fn conflicts_name_both_and_an_example() {
+        let texts = ["GET a.com/x/{id}", "a.com/x/{id}", "GET a.com/x/{n}", "GET b.com/x/{n}"];
+        let all = texts.iter().map(|text| branch(text)).collect();
+        let conflicts = Table::build(all).map(|_| ()).unwrap_err();
+        let example = Some("GET a.com/x/x".to_owned());
+        assert_eq!(conflicts, [Conflict { first: 0, second: 2, example }]);
+    }
+
+    #[test]
+    fn a_higher_priority_may_shadow() {
+        let mut high = branch("a.com/x");
+        high.priority = 1;
+        let all = vec![branch("a.com/x"), high, branch("GET a.com/x")];
+        assert_eq!(Table::build(all).unwrap().shadowed(), [(0, 1)]);
+    }
+
+    #[test]
+    fn ten_thousand_of_a_kind_do_not_take_quadratic_time() {
+        let started = tokio::time::Instant::now();
+        let one_of = |value: usize| {
+            let mut branch = branch("a.com/x");
+            let value = ValueCondition::Exact(value.to_string().into());
+            branch.headers.push((HeaderName::from_static("x-tenant"), value));
+            branch
+        };
+        assert!(Table::build((0..10_000).map(one_of).collect()).is_ok());
+        let conflicts = Table::build((0..10_000).map(|_| one_of(1)).collect());
+        assert_eq!(conflicts.map(|_| ()).unwrap_err().len(), 9_999);
+        // A debug build takes a fraction of this; pair by pair it takes a minute.
+        assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
+    }
+}

@@ -158,13 +158,15 @@ impl Index {
         let mut labels = memchr::memchr_iter(b'.', host.as_bytes()).count();
         let mut one_label = true;
         for dot in memchr::memchr_iter(b'.', host.as_bytes()) {
-            if dot > 0 && self.suffix_labels & label_bit(labels) != 0 {
-                if let Some(suffix) = self.suffixes.get(&host[dot + 1..]) {
-                    let one = suffix.one_label.filter(|_| one_label);
-                    for root in one.into_iter().chain(suffix.any_labels) {
-                        if !found(root) {
-                            return;
-                        }
+            let suffix = &host[dot + 1..];
+            if dot > 0
+                && self.suffix_labels & label_bit(labels) != 0
+                && let Some(suffix) = self.suffixes.get(suffix)
+            {
+                let one = suffix.one_label.filter(|_| one_label);
+                for root in one.into_iter().chain(suffix.any_labels) {
+                    if !found(root) {
+                        return;
                     }
                 }
             }
