@@ -7,7 +7,7 @@ use tidegate::routing::{
 
 /// A table of `count` routes as a gateway for many teams has it: 20 routes a host, literal and
 /// named segments, tails, methods, header conditions, one wildcard host and a catch-all.
-pub fn table(count: usize) -> Table<usize> {
+pub(crate) fn table(count: usize) -> Table<usize> {
     let branches = (0..count).map(|at| branch(at, count)).collect();
     Table::build(branches).unwrap_or_else(|_| panic!("the routes have no conflicts"))
 }
@@ -41,14 +41,14 @@ fn branch(at: usize, count: usize) -> Branch<usize> {
 }
 
 /// Requests spread over the whole table, a tenth of which no route takes.
-pub struct Requests {
+pub(crate) struct Requests {
     requests: Vec<(String, String, Method)>,
     headers: HeaderMap,
 }
 
 impl Requests {
     /// 100 requests for a table of `count` routes.
-    pub fn new(count: usize) -> Self {
+    pub(crate) fn new(count: usize) -> Self {
         let requests = (0..100)
             .map(|at| {
                 let route = (at * 7919 + 1) % count;
@@ -70,7 +70,7 @@ impl Requests {
 
     /// Looks up every request once; says how many routes were found.
     #[inline(never)] // its name is where instruction counting starts
-    pub fn run(&self, table: &Table<usize>) -> usize {
+    pub(crate) fn run(&self, table: &Table<usize>) -> usize {
         let found = |(host, path, method): &(String, String, Method)| {
             let facts = RequestFacts {
                 host,
