@@ -31,6 +31,8 @@ pub(super) struct Index {
     suffixes: HashMap<Box<str>, Suffix, RandomState>,
     /// Bit n: some suffix has n labels. Spares the look-up of all others.
     suffix_labels: u128,
+    /// The best rank below a suffix.
+    suffix_best: RankNumber,
     any: Option<NodeId>,
     nodes: Vec<Node>,
 }
@@ -99,6 +101,9 @@ impl Index {
     pub(super) fn insert(&mut self, host: &HostPattern, path: &PathPattern, entry: Entry) {
         let mut at = self.root(host);
         self.improve(at, entry);
+        if matches!(host, HostPattern::OneLabel(_) | HostPattern::AnyLabels(_)) {
+            self.suffix_best = self.suffix_best.max(entry.rank);
+        }
         for step in &path.steps {
             at = self.step(at, step);
             self.improve(at, entry);
@@ -142,10 +147,12 @@ impl Index {
             walk.node(*root, rest, visitor);
         }
         // From the longest suffix to the shortest, which is from the best to the weakest.
-        self.each_suffix(host, |root| {
-            walk.node(root, rest, visitor);
-            true
-        });
+        if visitor.wants(self.suffix_best) {
+            self.each_suffix(host, |root| {
+                walk.node(root, rest, visitor);
+                true
+            });
+        }
         if let Some(root) = self.any {
             walk.node(root, rest, visitor);
         }
