@@ -225,8 +225,7 @@ mod tests {
     #[test]
     fn dates_are_judged() {
         let ca = TestCa::new();
-        let errors =
-            CertStore::load(&section(&[(ca.issue("old", &["a"], -1), &[])])).unwrap_err();
+        let errors = CertStore::load(&section(&[(ca.issue("old", &["a"], -1), &[])])).unwrap_err();
         assert!(errors[0].message.contains("expired on"), "{errors:?}");
         assert_eq!(errors[0].labels[0].0, place(10));
 

@@ -221,17 +221,15 @@ fn valid(params: &mut CertificateParams, now: i64, life: i64) {
 fn create(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let suffix = u64::from_be_bytes(rand::random());
     let temporary = path.with_extension(format!("{suffix:016x}.tmp"));
-    let result = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(&temporary)
-        .and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            // Unlike a rename this does not replace what another process put there.
-            fs::hard_link(&temporary, path)
-        });
+    let result =
+        fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary).and_then(
+            |mut file| {
+                file.write_all(text.as_bytes())?;
+                file.sync_all()?;
+                // Unlike a rename this does not replace what another process put there.
+                fs::hard_link(&temporary, path)
+            },
+        );
     let _ = fs::remove_file(&temporary);
     match result {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -283,9 +281,8 @@ mod tests {
         let pem = fs::read(first.cert_path()).unwrap();
         DevCa::open(&certs).unwrap();
         assert_eq!(fs::read(first.cert_path()).unwrap(), pem);
-        let mode = |file: &str| {
-            fs::metadata(certs.join(file)).unwrap().permissions().mode() & 0o777
-        };
+        let mode =
+            |file: &str| fs::metadata(certs.join(file)).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(KEY_FILE), 0o600);
         assert_eq!(mode(CERT_FILE) & 0o444, 0o444);
         assert_eq!(fs::read_dir(&certs).unwrap().count(), 2, "temporary files are left");

@@ -49,7 +49,12 @@ impl TestCa {
         let key = KeyPair::generate().unwrap();
         let root = params.self_signed(&key).unwrap();
         let dir = tempfile::tempdir().unwrap();
-        Self { dir, root_pem: root.pem(), root: root.der().clone(), issuer: Issuer::new(params, key) }
+        Self {
+            dir,
+            root_pem: root.pem(),
+            root: root.der().clone(),
+            issuer: Issuer::new(params, key),
+        }
     }
 
     /// A certificate for these names, valid from now for so many days (or until so many ago).
