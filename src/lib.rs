@@ -4,4 +4,7 @@
 pub mod config;
 pub mod error;
 pub mod routing;
+pub mod server;
 pub mod telemetry;
+mod tls;
+pub mod upstream;

@@ -1,0 +1,5 @@
+//! From socket to request.
+
+pub mod certs;
+pub mod dev_ca;
+pub mod tls;

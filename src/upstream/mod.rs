@@ -1,0 +1,4 @@
+//! Where it goes.
+
+pub mod dns;
+pub mod tls;
