@@ -2,21 +2,22 @@
 //! that a gateway that was started before the network is not deaf until its restart.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     net::{IpAddr, SocketAddr},
-    path::Path,
-    sync::Arc,
+    path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
 use hickory_resolver::{
-    Hosts, TokioResolver,
+    Hosts, ResolverBuilder, TokioResolver,
     config::{ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig},
     net::{NetError, runtime::TokioRuntimeProvider},
     proto::{
         op::Query,
         rr::{Name, RecordType},
     },
+    system_conf::parse_resolv_conf,
 };
 use parking_lot::Mutex;
 
@@ -38,9 +39,10 @@ pub(super) enum Lookup {
 }
 
 /// What was read from the system's files, and when they were changed last.
-#[derive(Default)]
 pub(super) struct System {
-    hosts: (Option<SystemTime>, Arc<Hosts>),
+    hosts_path: PathBuf,
+    resolv_conf: PathBuf,
+    hosts: (Option<SystemTime>, Hosts),
     resolver: Option<(Option<SystemTime>, Result<TokioResolver, Failure>)>,
 }
 
@@ -61,7 +63,12 @@ pub(super) struct Failure {
 
 impl Lookup {
     pub(super) fn system() -> Self {
-        Self::System(Mutex::default())
+        Self::files(HOSTS.into(), RESOLV_CONF.into())
+    }
+
+    fn files(hosts_path: PathBuf, resolv_conf: PathBuf) -> Self {
+        let hosts = (None, Hosts::default());
+        Self::System(Mutex::new(System { hosts_path, resolv_conf, hosts, resolver: None }))
     }
 
     pub(super) fn server(server: SocketAddr, limit: Duration, attempts: usize) -> io::Result<Self> {
@@ -117,19 +124,23 @@ impl std::fmt::Debug for Lookup {
 
 impl System {
     fn hosts(&mut self, host: &str) -> Option<Answer> {
-        let changed = changed(HOSTS);
+        let changed = changed(&self.hosts_path);
         if self.hosts.0 != changed {
-            self.hosts = (changed, Arc::new(Hosts::from_system().unwrap_or_default()));
+            let mut hosts = Hosts::default();
+            if let Err(e) = File::open(&self.hosts_path).and_then(|f| hosts.read_hosts_conf(f)) {
+                tracing::warn!(file = %self.hosts_path.display(), error = %e, "not read");
+            }
+            self.hosts = (changed, hosts);
         }
         in_hosts(&self.hosts.1, host)
     }
 
     fn resolver(&mut self) -> Result<TokioResolver, Failure> {
-        let changed = changed(RESOLV_CONF);
+        let changed = changed(&self.resolv_conf);
         match &self.resolver {
             Some((read, resolver)) if *read == changed => resolver.clone(),
             _ => {
-                let resolver = from_system();
+                let resolver = from_system(&self.resolv_conf);
                 self.resolver = Some((changed, resolver.clone()));
                 resolver
             }
@@ -160,18 +171,19 @@ impl From<&NetError> for Failure {
     }
 }
 
-fn from_system() -> Result<TokioResolver, Failure> {
-    let unusable = |e: NetError| Failure::new(Reason::DnsError, format!("{RESOLV_CONF}: {e}"));
-    let mut builder = TokioResolver::builder_tokio().map_err(unusable)?;
-    let options = builder.options_mut();
+fn from_system(path: &Path) -> Result<TokioResolver, Failure> {
+    let unusable = |why: String| {
+        Failure::new(Reason::DnsError, format!("no name servers: {}: {why}", path.display()))
+    };
+    let text = fs::read(path).map_err(|e| unusable(e.to_string()))?;
+    let (config, mut options) = parse_resolv_conf(text).map_err(|e| unusable(e.to_string()))?;
     options.timeout = options.timeout.min(LONGEST_TRY);
     options.attempts = options.attempts.clamp(1, 3);
-    ours(builder).map_err(|e| Failure::new(Reason::DnsError, e.to_string()))
+    let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+    ours(builder.with_options(options)).map_err(|e| unusable(e.to_string()))
 }
 
-fn ours(
-    mut builder: hickory_resolver::ResolverBuilder<TokioRuntimeProvider>,
-) -> io::Result<TokioResolver> {
+fn ours(mut builder: ResolverBuilder<TokioRuntimeProvider>) -> io::Result<TokioResolver> {
     let options = builder.options_mut();
     options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
     options.use_hosts_file = ResolveHosts::Never;
@@ -192,8 +204,8 @@ fn in_hosts(hosts: &Hosts, host: &str) -> Option<Answer> {
 }
 
 /// When a file was changed; `None` if it is not there.
-fn changed(path: &str) -> Option<SystemTime> {
-    fs::metadata(Path::new(path)).and_then(|meta| meta.modified()).ok()
+fn changed(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|meta| meta.modified()).ok()
 }
 
 #[cfg(test)]
@@ -209,6 +221,30 @@ mod tests {
         assert_eq!(addresses("orders").unwrap(), both);
         assert_eq!(addresses("orders.example").unwrap(), both[..1]);
         assert!(addresses("other").is_none());
+    }
+
+    #[tokio::test]
+    async fn changes_of_the_systems_files_are_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (hosts, conf) = (dir.path().join("hosts"), dir.path().join("resolv.conf"));
+        let lookup = Lookup::files(hosts.clone(), conf.clone());
+        let failure = lookup.addresses("orders").await.err().unwrap();
+        assert_eq!(failure.reason, Reason::DnsError);
+        assert!(failure.detail.contains("resolv.conf: No such file"), "{failure:?}");
+
+        // Nothing listens there: refused or, where nobody says so, silence.
+        fs::write(&conf, "nameserver 127.255.255.254\noptions timeout:1 attempts:1\n").unwrap();
+        let failure = lookup.addresses("orders").await.err().unwrap();
+        assert!(!failure.detail.contains("resolv.conf"), "{failure:?}");
+
+        fs::write(&hosts, "10.0.0.7 orders\n").unwrap();
+        let found = lookup.addresses("orders").await.ok().unwrap().addresses;
+        assert_eq!(found, [IpAddr::from([10, 0, 0, 7])]);
+        let later = SystemTime::now() + Duration::from_secs(2);
+        fs::write(&hosts, "10.0.0.8 orders\n").unwrap();
+        File::options().append(true).open(&hosts).unwrap().set_modified(later).unwrap();
+        let found = lookup.addresses("orders").await.ok().unwrap().addresses;
+        assert_eq!(found, [IpAddr::from([10, 0, 0, 8])]);
     }
 
     #[test]
