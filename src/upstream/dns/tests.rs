@@ -68,8 +68,15 @@ fn answer(query: &[u8], say: Say) -> Option<Vec<u8>> {
         Say::Address(..) => (0, u8::from(is_a)),
     };
     let mut out = query[..2].to_vec();
-    out.extend([0x81, 0x80 | code, 0, 1, 0, records, 0, 0, 0, 0]);
+    let authorities = u8::from(code != 0);
+    out.extend([0x81, 0x80 | code, 0, 1, 0, records, 0, authorities, 0, 0]);
     out.extend(&query[12..name + 4]);
+    if authorities != 0 {
+        // An SOA, which allows to remember for an hour that there is no such name.
+        let hour = 3600_u32.to_be_bytes();
+        out.extend([0, 0, 6, 0, 1].into_iter().chain(hour).chain([0, 22, 0, 0]));
+        out.extend([0; 16].into_iter().chain(hour));
+    }
     if let (Say::Address(ip, ttl), true) = (say, is_a) {
         out.extend([0xc0, 12, 0, 1, 0, 1]);
         out.extend(ttl.to_be_bytes());
