@@ -21,7 +21,7 @@ use tower::{Layer, Service};
 pub use self::answer::{ServerName, error_response};
 use super::{Request, Response};
 use crate::{
-    error::{Error, Fault},
+    error::{Error, Fault, Reason},
     telemetry::exchange::Exchange,
 };
 
@@ -30,10 +30,12 @@ use crate::{
 pub struct RespondLayer(Arc<ServerName>);
 
 /// A service whose errors become responses.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RespondService<S> {
     inner: S,
     server: Arc<ServerName>,
+    /// The inner service failed before there was a request to answer.
+    unready: Option<Error>,
 }
 
 pin_project! {
@@ -41,7 +43,8 @@ pin_project! {
     #[derive(Debug)]
     pub struct RespondFuture<F> {
         #[pin]
-        inner: F,
+        inner: Option<F>,
+        unready: Option<Error>,
         exchange: Option<Arc<Exchange>>,
         server: Arc<ServerName>,
     }
@@ -60,11 +63,18 @@ impl<S> Layer<S> for RespondLayer {
     type Service = RespondService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RespondService { inner, server: Arc::clone(&self.0) }
+        RespondService { inner, server: Arc::clone(&self.0), unready: None }
     }
 }
 
 // === impl RespondService ===
+
+/// A clone is a service of its own, as ready as its inner one.
+impl<S: Clone> Clone for RespondService<S> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), server: Arc::clone(&self.server), unready: None }
+    }
+}
 
 impl<S> Service<Request> for RespondService<S>
 where
@@ -75,15 +85,20 @@ where
     type Future = RespondFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // Layers refuse in `call`. One that fails here all the same fails again there, where
-        // there is a request to answer.
-        self.inner.poll_ready(cx).map(|_| Ok(()))
+        // Layers refuse in `call`, but those of others may fail here; `call` answers for it, as
+        // there is no request yet.
+        if self.unready.is_none() {
+            self.unready = ready!(self.inner.poll_ready(cx)).err();
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
         let exchange = request.extensions().get::<Arc<Exchange>>().map(Arc::clone);
         let server = Arc::clone(&self.server);
-        RespondFuture { inner: self.inner.call(request), exchange, server }
+        let unready = self.unready.take();
+        let inner = unready.is_none().then(|| self.inner.call(request));
+        RespondFuture { inner, unready, exchange, server }
     }
 }
 
@@ -97,10 +112,13 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        Poll::Ready(Ok(match ready!(this.inner.poll(cx)) {
-            Ok(response) => response,
-            Err(error) => refuse(&error, this.exchange.as_deref(), this.server),
-        }))
+        let result = match (this.inner.as_pin_mut(), this.unready.take()) {
+            (Some(inner), _) => ready!(inner.poll(cx)),
+            (None, error) => Err(error.unwrap_or_else(|| Reason::Internal.into())),
+        };
+        Poll::Ready(Ok(
+            result.unwrap_or_else(|error| refuse(&error, this.exchange.as_deref(), this.server))
+        ))
     }
 }
 

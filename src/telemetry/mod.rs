@@ -6,3 +6,6 @@ pub mod exchange;
 pub mod log;
 pub mod metrics;
 pub mod request_id;
+
+#[cfg(test)]
+pub(crate) mod testing;

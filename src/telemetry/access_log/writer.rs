@@ -100,7 +100,11 @@ impl Sink {
         Self::start(target, open(target)?, dropped)
     }
 
-    fn start(target: &AccessTarget, file: File, dropped: Arc<AtomicU64>) -> io::Result<Self> {
+    pub(super) fn start(
+        target: &AccessTarget,
+        file: File,
+        dropped: Arc<AtomicU64>,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             shards: Mutex::default(),
             queue: Mutex::default(),
