@@ -1,4 +1,11 @@
 //! Metrics, access log, request ids: what operators see of each request.
 
+pub mod access_log;
+pub mod clock;
 pub mod exchange;
+pub mod log;
+pub mod metrics;
 pub mod request_id;
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -1,0 +1,141 @@
+//! The boundary: within it layers fail with an [`Error`], outside of it there are only responses.
+//! This is the one place where an error becomes an answer, in the form the client understands:
+//! a problem (RFC 9457), a page, text, or a gRPC status.
+
+mod accept;
+mod answer;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
+
+pub use self::answer::{ServerName, error_response};
+use super::{Request, Response};
+use crate::{
+    error::{Error, Fault, Reason},
+    telemetry::exchange::Exchange,
+};
+
+/// Makes responses of errors.
+#[derive(Clone, Debug)]
+pub struct RespondLayer(Arc<ServerName>);
+
+/// A service whose errors become responses.
+#[derive(Debug)]
+pub struct RespondService<S> {
+    inner: S,
+    server: Arc<ServerName>,
+    /// The inner service failed before there was a request to answer.
+    unready: Option<Error>,
+}
+
+pin_project! {
+    /// The answer, or what is made of the error.
+    #[derive(Debug)]
+    pub struct RespondFuture<F> {
+        #[pin]
+        inner: Option<F>,
+        unready: Option<Error>,
+        exchange: Option<Arc<Exchange>>,
+        server: Arc<ServerName>,
+    }
+}
+
+// === impl RespondLayer ===
+
+impl RespondLayer {
+    /// In the name of this server.
+    pub fn new(server: Arc<ServerName>) -> Self {
+        Self(server)
+    }
+}
+
+impl<S> Layer<S> for RespondLayer {
+    type Service = RespondService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RespondService { inner, server: Arc::clone(&self.0), unready: None }
+    }
+}
+
+// === impl RespondService ===
+
+/// A clone is a service of its own, as ready as its inner one.
+impl<S: Clone> Clone for RespondService<S> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), server: Arc::clone(&self.server), unready: None }
+    }
+}
+
+impl<S> Service<Request> for RespondService<S>
+where
+    S: Service<Request, Response = Response, Error = Error>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = RespondFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // Layers refuse in `call`, but those of others may fail here; `call` answers for it, as
+        // there is no request yet.
+        if self.unready.is_none() {
+            self.unready = ready!(self.inner.poll_ready(cx)).err();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let exchange = request.extensions().get::<Arc<Exchange>>().map(Arc::clone);
+        let server = Arc::clone(&self.server);
+        let unready = self.unready.take();
+        let inner = unready.is_none().then(|| self.inner.call(request));
+        RespondFuture { inner, unready, exchange, server }
+    }
+}
+
+// === impl RespondFuture ===
+
+impl<F> Future for RespondFuture<F>
+where
+    F: Future<Output = Result<Response, Error>>,
+{
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = match (this.inner.as_pin_mut(), this.unready.take()) {
+            (Some(inner), _) => ready!(inner.poll(cx)),
+            (None, error) => Err(error.unwrap_or_else(|| Reason::Internal.into())),
+        };
+        Poll::Ready(Ok(
+            result.unwrap_or_else(|error| refuse(&error, this.exchange.as_deref(), this.server))
+        ))
+    }
+}
+
+/// Notes the error and answers it.
+#[cold]
+fn refuse(error: &Error, exchange: Option<&Exchange>, server: &ServerName) -> Response {
+    let Some(exchange) = exchange else { return answer::bare(error, server) };
+    exchange.note(|outcome| {
+        outcome.reason = Some(error.reason());
+        outcome.detail = Some(error.detail().into());
+    });
+    let (id, route) = (exchange.id.as_str(), &*exchange.route.name);
+    match error.reason().fault() {
+        Fault::Gateway => tracing::warn!(request_id = id, route, %error, "request failed"),
+        Fault::Upstream | Fault::Client => {
+            tracing::debug!(request_id = id, route, %error, "request failed");
+        }
+    }
+    error_response(error, exchange, server)
+}

@@ -1,0 +1,345 @@
+//! One line of the access log, written straight into the buffer of the worker.
+
+use std::{cell::RefCell, io::Write as _, net::IpAddr, time::Duration};
+
+use http::{HeaderName, HeaderValue, Version, header};
+
+use super::escape;
+use crate::{
+    config::model::QueryLog,
+    telemetry::{
+        clock::micros,
+        exchange::{Exchange, Outcome},
+    },
+};
+
+/// Header fields that were asked for, as they will be written.
+pub type Fields = Vec<(HeaderName, HeaderValue)>;
+
+/// All that is known of a finished request.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// The request.
+    pub exchange: &'a Exchange,
+    /// What became of it.
+    pub outcome: &'a Outcome,
+    /// Status sent.
+    pub status: u16,
+    /// Bytes of request body.
+    pub bytes_in: u64,
+    /// Bytes of response body.
+    pub bytes_out: u64,
+    /// When the request's head was complete, in microseconds since 1970.
+    pub started: u64,
+    /// From the request's head to the response's end.
+    pub total: Duration,
+    /// The part of it that was ours.
+    pub gateway: Duration,
+    /// Request header fields asked for.
+    pub request_headers: &'a [(HeaderName, HeaderValue)],
+    /// Response header fields asked for.
+    pub response_headers: &'a [(HeaderName, HeaderValue)],
+}
+
+/// One JSON object and a line break.
+pub(super) fn json(out: &mut Vec<u8>, record: &Record<'_>, query: QueryLog) {
+    let (exchange, outcome) = (record.exchange, record.outcome);
+    out.extend_from_slice(b"{\"ts\":\"");
+    timestamp(out, record.started);
+    out.extend_from_slice(b"\",\"request_id\":\"");
+    escape::json_part(out, exchange.id.as_header().as_bytes());
+    out.extend_from_slice(b"\",\"listener\":\"");
+    escape::json_part(out, exchange.connection.listener.as_bytes());
+    out.extend_from_slice(b"\",\"client_ip\":");
+    match exchange.client_ip {
+        Some(ip) => quoted(out, |out| address(out, ip)),
+        None => null(out),
+    }
+    // A method is a token and holds nothing to escape.
+    out.extend_from_slice(b",\"method\":\"");
+    out.extend_from_slice(exchange.method.as_str().as_bytes());
+    out.extend_from_slice(b"\",\"host\":\"");
+    escape::json_part(out, exchange.host.as_bytes());
+    out.extend_from_slice(b"\",\"path\":\"");
+    escape::json_part(out, exchange.uri.path().as_bytes());
+    out.extend_from_slice(b"\",\"query\":");
+    match exchange.uri.query().filter(|_| query != QueryLog::Drop) {
+        Some(text) => quoted(out, |out| query_text(out, text, query, escape::json_part)),
+        None => null(out),
+    }
+    out.extend_from_slice(b",\"protocol\":\"");
+    out.extend_from_slice(protocol(exchange.version).as_bytes());
+    out.extend_from_slice(b"\",\"status\":");
+    number(out, u64::from(record.status));
+    out.extend_from_slice(b",\"reason\":");
+    match outcome.reason {
+        Some(reason) => quoted(out, |out| out.extend_from_slice(reason.word().as_bytes())),
+        None => null(out),
+    }
+    if let Some(detail) = outcome.detail.as_deref().filter(|detail| !detail.is_empty()) {
+        out.extend_from_slice(b",\"detail\":");
+        escape::json(out, detail.as_bytes());
+    }
+    out.extend_from_slice(b",\"route\":");
+    nullable(out, Some(&*exchange.route.name).filter(|name| !name.is_empty()));
+    json_rest(out, record);
+    out.extend_from_slice(b"}\n");
+}
+
+/// From the upstream on.
+fn json_rest(out: &mut Vec<u8>, record: &Record<'_>) {
+    let (exchange, outcome) = (record.exchange, record.outcome);
+    out.extend_from_slice(b",\"upstream\":");
+    nullable(out, outcome.upstream.as_deref());
+    out.extend_from_slice(b",\"endpoint\":");
+    nullable(out, outcome.endpoint.as_deref());
+    out.extend_from_slice(b",\"tries\":");
+    number(out, u64::from(outcome.tries));
+    out.extend_from_slice(b",\"bytes_in\":");
+    number(out, record.bytes_in);
+    out.extend_from_slice(b",\"bytes_out\":");
+    number(out, record.bytes_out);
+    out.extend_from_slice(b",\"dur_ms\":");
+    millis(out, record.total);
+    out.extend_from_slice(b",\"gateway_ms\":");
+    millis(out, record.gateway);
+    out.extend_from_slice(b",\"upstream_ms\":");
+    match outcome.upstream_time {
+        Some(time) => millis(out, time),
+        None => null(out),
+    }
+    out.extend_from_slice(b",\"tls\":");
+    match &exchange.connection.tls {
+        Some(tls) => {
+            out.extend_from_slice(b"{\"version\":");
+            escape::json(out, tls.version.as_bytes());
+            out.extend_from_slice(b",\"cipher\":");
+            escape::json(out, tls.cipher.as_bytes());
+            out.extend_from_slice(b",\"sni\":");
+            nullable(out, tls.sni.as_deref());
+            out.push(b'}');
+        }
+        None => null(out),
+    }
+    out.extend_from_slice(b",\"user_agent\":");
+    match &exchange.user_agent {
+        Some(agent) => escape::json(out, agent.as_bytes()),
+        None => null(out),
+    }
+    let labels = exchange.route.labels.iter();
+    object(out, b",\"labels\":{", labels.map(|(key, value)| (key.as_bytes(), value.as_bytes())));
+    for (key, fields) in [
+        (&b",\"request_headers\":{"[..], record.request_headers),
+        (b",\"response_headers\":{", record.response_headers),
+    ] {
+        let pairs = fields.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+        object(out, key, pairs);
+    }
+}
+
+/// Common log format and a line break; with `Referer` and `User-Agent` it is the combined one.
+pub(super) fn clf(out: &mut Vec<u8>, record: &Record<'_>, query: QueryLog, combined: bool) {
+    let exchange = record.exchange;
+    match exchange.client_ip {
+        Some(ip) => address(out, ip),
+        None => out.push(b'-'),
+    }
+    out.extend_from_slice(b" - - [");
+    clf_timestamp(out, record.started / 1_000_000);
+    out.extend_from_slice(b"] \"");
+    out.extend_from_slice(exchange.method.as_str().as_bytes());
+    out.push(b' ');
+    escape::clf(out, exchange.uri.path().as_bytes());
+    if let Some(text) = exchange.uri.query().filter(|_| query != QueryLog::Drop) {
+        out.push(b'?');
+        query_text(out, text, query, escape::clf);
+    }
+    out.push(b' ');
+    out.extend_from_slice(protocol(exchange.version).as_bytes());
+    out.extend_from_slice(b"\" ");
+    number(out, u64::from(record.status));
+    out.push(b' ');
+    match record.bytes_out {
+        0 => out.push(b'-'),
+        bytes => number(out, bytes),
+    }
+    if combined {
+        let referer = record.request_headers.iter().find(|(name, _)| *name == header::REFERER);
+        for value in [referer.map(|(_, value)| value), exchange.user_agent.as_ref()] {
+            out.extend_from_slice(b" \"");
+            escape::clf(out, value.map_or(b"-", HeaderValue::as_bytes));
+            out.push(b'"');
+        }
+    }
+    out.push(b'\n');
+}
+
+fn null(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"null");
+}
+
+fn nullable(out: &mut Vec<u8>, text: Option<&str>) {
+    match text {
+        Some(text) => escape::json(out, text.as_bytes()),
+        None => null(out),
+    }
+}
+
+fn quoted(out: &mut Vec<u8>, inside: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b'"');
+    inside(out);
+    out.push(b'"');
+}
+
+/// A JSON object after `open`, or nothing if there are no pairs. A key that comes twice has its
+/// values joined.
+fn object<'a>(out: &mut Vec<u8>, open: &[u8], pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) {
+    let mut last: Option<&[u8]> = None;
+    for (key, value) in pairs {
+        if last == Some(key) {
+            out.pop();
+            out.extend_from_slice(b", ");
+        } else {
+            out.extend_from_slice(if last.is_none() { open } else { b"," });
+            escape::json(out, key);
+            out.extend_from_slice(b":\"");
+        }
+        escape::json_part(out, value);
+        out.push(b'"');
+        last = Some(key);
+    }
+    if last.is_some() {
+        out.push(b'}');
+    }
+}
+
+fn number(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Milliseconds with three decimals.
+fn millis(out: &mut Vec<u8>, time: Duration) {
+    let micros = micros(time);
+    number(out, micros / 1000);
+    out.push(b'.');
+    digits(out, micros % 1000, 3);
+}
+
+/// A number with leading zeros.
+fn digits(out: &mut Vec<u8>, value: u64, width: u32) {
+    for place in (0..width).rev() {
+        #[allow(clippy::cast_possible_truncation)] // a digit
+        out.push(b'0' + (value / 10u64.pow(place) % 10) as u8);
+    }
+}
+
+fn address(out: &mut Vec<u8>, ip: IpAddr) {
+    if let IpAddr::V4(v4) = ip {
+        for (i, octet) in v4.octets().into_iter().enumerate() {
+            if i > 0 {
+                out.push(b'.');
+            }
+            number(out, u64::from(octet));
+        }
+    } else {
+        // Writing to a vector cannot fail.
+        let _ = write!(out, "{ip}");
+    }
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "HTTP/0.9",
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_11 => "HTTP/1.1",
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_3 => "HTTP/3",
+        _ => "HTTP",
+    }
+}
+
+/// The query as asked for, in the escapes of the format.
+fn query_text(out: &mut Vec<u8>, text: &str, how: QueryLog, escape: fn(&mut Vec<u8>, &[u8])) {
+    if how == QueryLog::Keep {
+        return escape(out, text.as_bytes());
+    }
+    for (i, pair) in text.split('&').enumerate() {
+        if i > 0 {
+            out.push(b'&');
+        }
+        match pair.split_once('=') {
+            Some((name, _)) => {
+                escape(out, name.as_bytes());
+                out.extend_from_slice(b"=***");
+            }
+            None => escape(out, pair.as_bytes()),
+        }
+    }
+}
+
+thread_local! {
+    /// The last second written, as text.
+    static SECOND: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
+}
+
+/// `2026-11-21T08:33:46.123456Z`.
+fn timestamp(out: &mut Vec<u8>, unix_micros: u64) {
+    let second = unix_micros / 1_000_000;
+    SECOND.with_borrow_mut(|(cached, text)| {
+        if *cached != second {
+            let (date, time) = (Date::of(second), second % 86_400);
+            *text = format!(
+                "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.",
+                date.year,
+                date.month,
+                date.day,
+                time / 3600,
+                time / 60 % 60,
+                time % 60
+            );
+            *cached = second;
+        }
+        out.extend_from_slice(text.as_bytes());
+    });
+    digits(out, unix_micros % 1_000_000, 6);
+    out.push(b'Z');
+}
+
+/// `21/Nov/2026:08:33:46 +0000`.
+fn clf_timestamp(out: &mut Vec<u8>, second: u64) {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (date, time) = (Date::of(second), second % 86_400);
+    let month = MONTHS[date.month as usize - 1];
+    digits(out, date.day, 2);
+    // Writing to a vector cannot fail.
+    let _ = write!(out, "/{month}/{:04}:", date.year);
+    digits(out, time / 3600, 2);
+    out.push(b':');
+    digits(out, time / 60 % 60, 2);
+    out.push(b':');
+    digits(out, time % 60, 2);
+    out.extend_from_slice(b" +0000");
+}
+
+/// A day of the Gregorian calendar.
+struct Date {
+    year: u64,
+    month: u64,
+    day: u64,
+}
+
+impl Date {
+    /// The day of a second since 1970. Years begin in March here, so that the odd day is the last.
+    fn of(second: u64) -> Self {
+        let days = second / 86_400 + 719_468;
+        let (era, day_of_era) = (days / 146_097, days % 146_097);
+        let year_of_era =
+            (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+        let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+        Self { year: era * 400 + year_of_era + u64::from(month <= 2), month, day }
+    }
+}

@@ -1,0 +1,113 @@
+//! Diagnostics: what the gateway says of itself, on standard error. Rare by design (no span and no
+//! event per request above `debug`), so they are written where they arise.
+
+use std::{
+    fmt::{Debug, Formatter},
+    io::{self, IsTerminal as _},
+};
+
+use tracing::Level;
+use tracing_subscriber::{
+    Layer, Registry,
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::{Layered, SubscriberExt as _},
+    reload,
+    util::SubscriberInitExt as _,
+};
+
+use crate::config::model::{LogFormat, Logs};
+
+/// Libraries that are chatty below `warn`; they speak up at `trace`.
+const CHATTY: [&str; 8] =
+    ["h2", "hickory_net", "hickory_resolver", "hyper", "hyper_util", "notify", "rustls", "tower"];
+
+type Filtered = Layered<reload::Layer<Targets, Registry>, Registry>;
+type Output = Box<dyn Layer<Filtered> + Send + Sync>;
+
+/// Changes the diagnostics of the running process.
+#[derive(Clone)]
+pub struct Diagnostics {
+    level: reload::Handle<Targets, Registry>,
+    output: reload::Handle<Output, Filtered>,
+}
+
+/// The diagnostics cannot be set up, because somebody else did.
+#[derive(Debug, thiserror::Error)]
+#[error("diagnostics are set up already")]
+pub struct AlreadySetUp;
+
+// === impl Diagnostics ===
+
+impl Diagnostics {
+    /// Sets up the diagnostics of the process, before there is a configuration: `info`, pretty on
+    /// a terminal and JSON elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// If the process has a tracing subscriber.
+    pub fn install() -> Result<Self, AlreadySetUp> {
+        let (filter, level) = reload::Layer::new(targets(Level::INFO));
+        let (output, handle) = reload::Layer::new(output(None));
+        let subscriber = tracing_subscriber::registry().with(filter).with(output);
+        subscriber.try_init().map_err(|_| AlreadySetUp)?;
+        Ok(Self { level, output: handle })
+    }
+
+    /// Takes over level and form of a configuration.
+    pub fn apply(&self, logs: &Logs) {
+        self.set_level(logs.level);
+        // An error means that the subscriber is gone, and with it the need.
+        let _ = self.output.reload(output(logs.format));
+    }
+
+    /// Another level, until the next configuration.
+    pub fn set_level(&self, level: Level) {
+        let _ = self.level.reload(targets(level));
+    }
+}
+
+impl Debug for Diagnostics {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Diagnostics").finish_non_exhaustive()
+    }
+}
+
+/// What is written at a level.
+fn targets(level: Level) -> Targets {
+    let quiet = if level == Level::TRACE { level } else { level.min(Level::WARN) };
+    let chatty = CHATTY.iter().map(|name| (*name, LevelFilter::from_level(quiet)));
+    Targets::new().with_default(level).with_targets(chatty)
+}
+
+/// How it is written; `None` decides by what standard error is.
+fn output(format: Option<LogFormat>) -> Output {
+    let terminal = io::stderr().is_terminal();
+    let default = if terminal { LogFormat::Pretty } else { LogFormat::Json };
+    let base = fmt::layer().with_writer(io::stderr).log_internal_errors(false);
+    match format.unwrap_or(default) {
+        LogFormat::Json => base.json().flatten_event(true).boxed(),
+        LogFormat::Pretty => base.with_ansi(terminal && colour()).boxed(),
+    }
+}
+
+/// `NO_COLOR` with any text switches colour off (no-color.org).
+fn colour() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_stay_quiet_unless_asked_for_everything() {
+        let at = |level, target| targets(level).would_enable(target, &Level::DEBUG);
+        assert!(at(Level::DEBUG, "tidegate::gateway"));
+        assert!(at(Level::DEBUG, "layer_of_somebody"));
+        assert!(!at(Level::DEBUG, "hyper::proto"));
+        assert!(at(Level::TRACE, "hyper::proto"));
+        assert!(!at(Level::INFO, "tidegate::gateway"));
+        assert!(!targets(Level::ERROR).would_enable("hyper", &Level::WARN));
+    }
+}

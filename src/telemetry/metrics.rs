@@ -1,0 +1,256 @@
+//! The metrics of the process. A request counts through handles its route holds; names and labels
+//! are only put together when somebody scrapes.
+//!
+//! The numbers are our own and `prometheus` sees them through one collector, for two reasons: a
+//! request must not pay for looking labels up, and the vectors of `prometheus` 0.14 hash label
+//! values without a separator, so that route `a` with upstream `bc` and route `ab` with upstream
+//! `c` would be one series.
+
+mod families;
+mod histogram;
+mod listener;
+mod process;
+mod route;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use arc_swap::ArcSwap;
+use parking_lot::{Mutex, RwLock};
+use prometheus::{
+    Registry, TextEncoder,
+    core::{Collector, Desc},
+    proto,
+};
+use tokio::time::Instant;
+
+use self::{families::Scrape, histogram::Buckets};
+pub use self::{
+    families::{FAMILIES, Family, Kind},
+    listener::{ConnectionGuard, Handshake, ListenerMetrics, Protocol},
+    route::{Observation, RouteMetrics},
+};
+use crate::config::model::Name;
+
+/// How long the series of a vanished route stay.
+pub const KEEP_VANISHED: Duration = Duration::from_secs(300);
+
+/// All numbers of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    numbers: Arc<Numbers>,
+    registry: Registry,
+}
+
+/// What is counted, as the collector sees it.
+#[derive(Debug)]
+struct Numbers {
+    routes: RwLock<BTreeMap<Name, Slot>>,
+    /// By id; only ever grows.
+    listeners: ArcSwap<Vec<Arc<ListenerMetrics>>>,
+    buckets: ArcSwap<Buckets>,
+    config: Mutex<ConfigState>,
+    certificates: Mutex<BTreeMap<String, i64>>,
+    log_dropped: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    metrics: Arc<RouteMetrics>,
+    vanished: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+struct ConfigState {
+    applied: u64,
+    refused: u64,
+    last_ok: Option<bool>,
+    applied_at: Option<f64>,
+    /// Hash and version.
+    info: Option<(String, String)>,
+}
+
+/// Gives the numbers to the registry.
+struct Numbered {
+    numbers: Arc<Numbers>,
+    descs: Vec<Desc>,
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    /// Metrics whose duration histograms have these upper bounds, in seconds.
+    pub fn new(buckets: &[f64]) -> Self {
+        let numbers = Arc::new(Numbers {
+            routes: RwLock::default(),
+            listeners: ArcSwap::default(),
+            buckets: ArcSwap::from_pointee(Buckets::new(buckets)),
+            config: Mutex::default(),
+            certificates: Mutex::default(),
+            log_dropped: Arc::default(),
+        });
+        let registry = Registry::new();
+        let descs = FAMILIES.iter().map(Family::desc).collect();
+        registry
+            .register(Box::new(Numbered { numbers: Arc::clone(&numbers), descs }))
+            .expect("the table holds every name once, as a test shows");
+        Self { numbers, registry }
+    }
+
+    /// The registry, for the operator's own layers.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The numbers of a route; the same as long as the route lives.
+    pub fn route(&self, name: &Name) -> Arc<RouteMetrics> {
+        let mut routes = self.numbers.routes.write();
+        let slot = routes.entry(Arc::clone(name)).or_insert_with(|| {
+            let buckets = self.numbers.buckets.load_full();
+            Slot { metrics: Arc::new(RouteMetrics::new(Arc::clone(name), buckets)), vanished: None }
+        });
+        Arc::clone(&slot.metrics)
+    }
+
+    /// Removes the series of routes that are not among `live`, have been missing for
+    /// [`KEEP_VANISHED`] and have no request left. To be called after a reload and now and then.
+    pub fn retain_routes(&self, live: &BTreeSet<Name>, now: Instant) {
+        self.numbers.routes.write().retain(|name, slot| {
+            if live.contains(name) {
+                slot.vanished = None;
+                return true;
+            }
+            let since = *slot.vanished.get_or_insert(now);
+            now.saturating_duration_since(since) < KEEP_VANISHED
+                || Arc::strong_count(&slot.metrics) > 1
+        });
+    }
+
+    /// The numbers of a listener; the same for as long as the process runs.
+    pub fn listener(&self, name: &Name) -> Arc<ListenerMetrics> {
+        // The map of routes serves as the lock: this is as rare as a reload.
+        let _one_at_a_time = self.numbers.routes.write();
+        let mut all = Vec::clone(&self.numbers.listeners.load());
+        if let Some(found) = all.iter().find(|listener| listener.name() == name) {
+            return Arc::clone(found);
+        }
+        let new = Arc::new(ListenerMetrics::new(Arc::clone(name), all.len()));
+        all.push(Arc::clone(&new));
+        self.numbers.listeners.store(Arc::new(all));
+        new
+    }
+
+    /// A request of the listener with this id begins; it must be ended.
+    pub(crate) fn request_started(&self, listener_id: usize) {
+        if let Some(listener) = self.numbers.listeners.load().get(listener_id) {
+            listener.request_started();
+        }
+    }
+
+    /// A request of the listener with this id ended.
+    pub(crate) fn request_ended(&self, listener_id: usize) {
+        if let Some(listener) = self.numbers.listeners.load().get(listener_id) {
+            listener.request_ended();
+        }
+    }
+
+    /// Other upper bounds for the duration histograms. If they differ, the histograms start again
+    /// from nothing, which Prometheus reads like a restart; counters go on.
+    pub fn set_buckets(&self, seconds: &[f64]) {
+        let buckets = Arc::new(Buckets::new(seconds));
+        let routes = self.numbers.routes.write();
+        if **self.numbers.buckets.load() == *buckets {
+            return;
+        }
+        self.numbers.buckets.store(Arc::clone(&buckets));
+        routes.values().for_each(|slot| slot.metrics.rebucket(&buckets));
+    }
+
+    /// A configuration is in use, at the start or by a reload.
+    pub fn config_in_use(&self, hash: &str, version: &str) {
+        let mut config = self.numbers.config.lock();
+        config.last_ok = Some(true);
+        config.applied_at =
+            SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs_f64());
+        config.info = Some((hash.to_owned(), version.to_owned()));
+    }
+
+    /// A reload ended; after one that was applied comes [`Metrics::config_in_use`].
+    pub fn reloaded(&self, applied: bool) {
+        let mut config = self.numbers.config.lock();
+        config.last_ok = Some(applied);
+        *(if applied { &mut config.applied } else { &mut config.refused }) += 1;
+    }
+
+    /// When the certificates of these hosts expire, in seconds since 1970.
+    pub fn set_certificates(&self, expiries: impl IntoIterator<Item = (String, i64)>) {
+        *self.numbers.certificates.lock() = expiries.into_iter().collect();
+    }
+
+    /// The counter of access log lines that were lost.
+    pub fn log_dropped(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.numbers.log_dropped)
+    }
+
+    /// Everything in the text format of Prometheus.
+    pub fn render(&self) -> String {
+        let families = self.registry.gather();
+        TextEncoder::new().encode_to_string(&families).unwrap_or_else(|error| {
+            // Only a collector of the operator's own can come here.
+            tracing::warn!(%error, "metrics cannot be written");
+            String::new()
+        })
+    }
+}
+
+// === impl Numbered ===
+
+impl Collector for Numbered {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descs.iter().collect()
+    }
+
+    #[allow(clippy::cast_precision_loss)] // Prometheus counts in floating point anyway
+    fn collect(&self) -> Vec<proto::MetricFamily> {
+        let mut out = Scrape::new();
+        self.numbers.routes.read().values().for_each(|slot| slot.metrics.scrape(&mut out));
+        self.numbers.listeners.load().iter().for_each(|listener| listener.scrape(&mut out));
+        self.numbers.config.lock().scrape(&mut out);
+        for (host, expiry) in &*self.numbers.certificates.lock() {
+            out.gauge(families::CERTIFICATE, &[host], *expiry as f64);
+        }
+        let dropped = self.numbers.log_dropped.load(Relaxed);
+        out.counter(families::LOG_DROPPED, &[], dropped as f64);
+        out.gauge(families::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
+        process::scrape(&mut out);
+        out.finish()
+    }
+}
+
+// === impl ConfigState ===
+
+impl ConfigState {
+    #[allow(clippy::cast_precision_loss)] // Prometheus counts in floating point anyway
+    fn scrape(&self, out: &mut Scrape) {
+        out.counter(families::RELOADS, &["applied"], self.applied as f64);
+        out.counter(families::RELOADS, &["refused"], self.refused as f64);
+        if let Some(ok) = self.last_ok {
+            out.gauge(families::RELOAD_OK, &[], f64::from(u8::from(ok)));
+        }
+        if let Some(at) = self.applied_at {
+            out.gauge(families::RELOAD_TIME, &[], at);
+        }
+        if let Some((hash, version)) = &self.info {
+            out.gauge(families::CONFIG_INFO, &[hash, version], 1.0);
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The table of metric families: the only place where a name, its labels and its help are written.
+//! The collector, the tests and `docs/metrics.md` all follow it.
+
+use std::collections::HashMap;
+
+use prometheus::{core::Desc, proto};
+
+/// How a family is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only goes up.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Durations in buckets.
+    Histogram,
+}
+
+/// One metric family.
+#[derive(Debug)]
+pub struct Family {
+    /// Name as scraped.
+    pub name: &'static str,
+    /// How it is read.
+    pub kind: Kind,
+    /// Label names, in the order values are given.
+    pub labels: &'static [&'static str],
+    /// One line for people.
+    pub help: &'static str,
+}
+
+/// Position of a family in [`FAMILIES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Id(usize);
+
+macro_rules! families {
+    ($($id:ident $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
+        /// Every family there is.
+        pub const FAMILIES: &[Family] = &[$(Family {
+            name: $name,
+            kind: Kind::$kind,
+            labels: &[$($label),*],
+            help: $help,
+        }),*];
+
+        families!(@ids 0usize; $($id)*);
+    };
+    (@ids $at:expr; $id:ident $($rest:ident)*) => {
+        pub(super) const $id: Id = Id($at);
+        families!(@ids $at + 1; $($rest)*);
+    };
+    (@ids $at:expr;) => {};
+}
+
+families! {
+    REQUESTS Counter "tidegate_http_requests_total"
+        ["listener", "route", "upstream", "method", "code"]
+        "Requests finished.";
+    DURATION Histogram "tidegate_http_request_duration_seconds"
+        ["listener", "route", "method", "code_class"]
+        "From the request's head to the end of the response's body.";
+    GATEWAY_DURATION Histogram "tidegate_gateway_duration_seconds"
+        ["route"]
+        "From the request's head to the response's head, less the wait for the upstream.";
+    UPSTREAM_DURATION Histogram "tidegate_upstream_request_duration_seconds"
+        ["route", "upstream", "code_class"]
+        "From sending to the upstream until its response head, of the last try.";
+    REQUEST_BYTES Counter "tidegate_http_request_bytes_total"
+        ["route"]
+        "Bytes of request bodies received.";
+    RESPONSE_BYTES Counter "tidegate_http_response_bytes_total"
+        ["route"]
+        "Bytes of response bodies sent.";
+    IN_FLIGHT Gauge "tidegate_http_requests_in_flight"
+        ["listener"]
+        "Requests whose response has not ended.";
+    LAST_REQUEST Gauge "tidegate_route_last_request_timestamp_seconds"
+        ["route"]
+        "When the route last finished a request; 0 if never.";
+    ERRORS Counter "tidegate_gateway_errors_total"
+        ["route", "reason"]
+        "Requests the gateway itself failed, by reason.";
+    CONNECTIONS Gauge "tidegate_connections"
+        ["listener", "protocol"]
+        "Client connections open.";
+    ACCEPT_ERRORS Counter "tidegate_accept_errors_total"
+        ["listener"]
+        "Failures to accept a connection.";
+    REFUSED Counter "tidegate_connections_refused_total"
+        ["listener"]
+        "Connections refused because the listener was full.";
+    HANDSHAKES Counter "tidegate_tls_handshakes_total"
+        ["listener", "version", "result"]
+        "TLS handshakes.";
+    CERTIFICATE Gauge "tidegate_tls_certificate_not_after_seconds"
+        ["host"]
+        "When the certificate of a host expires.";
+    RELOADS Counter "tidegate_config_reloads_total"
+        ["result"]
+        "Reloads of the configuration that were applied or refused.";
+    RELOAD_OK Gauge "tidegate_config_last_reload_successful"
+        []
+        "1 if the last reload was applied, 0 if it was refused.";
+    RELOAD_TIME Gauge "tidegate_config_last_reload_success_timestamp_seconds"
+        []
+        "When a configuration was last applied.";
+    CONFIG_INFO Gauge "tidegate_config_info"
+        ["hash", "version"]
+        "The configuration in use.";
+    LOG_DROPPED Counter "tidegate_access_log_dropped_total"
+        []
+        "Access log lines lost because the writer was behind or could not write.";
+    BUILD_INFO Gauge "tidegate_build_info"
+        ["version"]
+        "The build that is running.";
+    CPU Counter "process_cpu_seconds_total"
+        []
+        "Total user and system CPU time spent in seconds.";
+    RESIDENT Gauge "process_resident_memory_bytes"
+        []
+        "Resident memory size in bytes.";
+    VIRTUAL Gauge "process_virtual_memory_bytes"
+        []
+        "Virtual memory size in bytes.";
+    OPEN_FDS Gauge "process_open_fds"
+        []
+        "Number of open file descriptors.";
+    MAX_FDS Gauge "process_max_fds"
+        []
+        "Maximum number of open file descriptors.";
+    START_TIME Gauge "process_start_time_seconds"
+        []
+        "Start time of the process since unix epoch in seconds.";
+    THREADS Gauge "process_threads"
+        []
+        "Number of OS threads in the process.";
+}
+
+/// The families of one scrape while they are being filled.
+pub(super) struct Scrape {
+    families: Vec<Vec<proto::Metric>>,
+}
+
+// === impl Family ===
+
+impl Family {
+    /// Its description for the registry.
+    pub(super) fn desc(&self) -> Desc {
+        let labels = self.labels.iter().map(|&label| label.to_owned()).collect();
+        Desc::new(self.name.to_owned(), self.help.to_owned(), labels, HashMap::new())
+            .expect("the names of the table are valid, as a test registers them all")
+    }
+}
+
+// === impl Scrape ===
+
+impl Scrape {
+    pub(super) fn new() -> Self {
+        Self { families: FAMILIES.iter().map(|_| Vec::new()).collect() }
+    }
+
+    pub(super) fn counter(&mut self, id: Id, labels: &[&str], value: f64) {
+        let mut counter = proto::Counter::default();
+        counter.set_value(value);
+        self.push(id, labels).set_counter(counter);
+    }
+
+    pub(super) fn gauge(&mut self, id: Id, labels: &[&str], value: f64) {
+        let mut gauge = proto::Gauge::default();
+        gauge.set_value(value);
+        self.push(id, labels).set_gauge(gauge);
+    }
+
+    pub(super) fn histogram(&mut self, id: Id, labels: &[&str], value: proto::Histogram) {
+        self.push(id, labels).set_histogram(value);
+    }
+
+    pub(super) fn finish(self) -> Vec<proto::MetricFamily> {
+        let filled = FAMILIES.iter().zip(self.families).filter(|(_, metrics)| !metrics.is_empty());
+        filled
+            .map(|(family, metrics)| {
+                let mut out = proto::MetricFamily::default();
+                out.set_name(family.name.to_owned());
+                out.set_help(family.help.to_owned());
+                out.set_field_type(match family.kind {
+                    Kind::Counter => proto::MetricType::COUNTER,
+                    Kind::Gauge => proto::MetricType::GAUGE,
+                    Kind::Histogram => proto::MetricType::HISTOGRAM,
+                });
+                out.set_metric(metrics);
+                out
+            })
+            .collect()
+    }
+
+    fn push(&mut self, id: Id, values: &[&str]) -> &mut proto::Metric {
+        let names = FAMILIES[id.0].labels;
+        debug_assert_eq!(names.len(), values.len(), "{}", FAMILIES[id.0].name);
+        let pairs = names.iter().zip(values).map(|(name, value)| {
+            let mut pair = proto::LabelPair::default();
+            pair.set_name((*name).to_owned());
+            pair.set_value((*value).to_owned());
+            pair
+        });
+        let family = &mut self.families[id.0];
+        family.push(proto::Metric::from_label(pairs.collect()));
+        family.last_mut().expect("one was just pushed")
+    }
+}

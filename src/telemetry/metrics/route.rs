@@ -1,0 +1,299 @@
+//! What is counted of one route. The series of a request (listener, upstream, method, code) are
+//! looked up in a short sorted list that is copied when a series is seen for the first time; after
+//! that a request only adds to numbers it finds there.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use http::Method;
+use parking_lot::Mutex;
+
+use super::{
+    families::{self, Scrape},
+    histogram::{Buckets, Histogram},
+};
+use crate::{config::model::Name, error::Reason};
+
+/// Names of methods as labels; what a client invents is `other`.
+const METHODS: [&str; 10] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "other"];
+
+/// Names of classes of status codes as labels.
+const CLASSES: [&str; 10] = ["0xx", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx", "7xx", "8xx", "9xx"];
+
+/// A finished request, as the metrics see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation<'a> {
+    /// Name of the listener.
+    pub listener: &'a Name,
+    /// Its id, see [`super::Metrics::listener`].
+    pub listener_id: usize,
+    /// Upstream chosen.
+    pub upstream: Option<&'a Name>,
+    /// Method as received.
+    pub method: &'a Method,
+    /// Status sent.
+    pub status: u16,
+    /// From the request's head to the response's end.
+    pub total: Duration,
+    /// The part of it that was ours.
+    pub gateway: Duration,
+    /// The upstream's part of it.
+    pub upstream_time: Option<Duration>,
+    /// Bytes of request body.
+    pub bytes_in: u64,
+    /// Bytes of response body.
+    pub bytes_out: u64,
+    /// Why the gateway failed it.
+    pub reason: Option<Reason>,
+    /// When it ended, in seconds since 1970.
+    pub ended: u64,
+}
+
+/// The numbers of one route.
+#[derive(Debug)]
+pub struct RouteMetrics {
+    name: Name,
+    table: ArcSwap<Table>,
+    /// Held while a new table is made.
+    grow: Mutex<()>,
+    errors: [AtomicU64; Reason::ALL.len()],
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    last_request: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Table {
+    buckets: Arc<Buckets>,
+    gateway: Arc<Histogram>,
+    /// Sorted by key.
+    rows: Vec<Row>,
+}
+
+/// The series one kind of request counts in.
+#[derive(Clone, Debug)]
+struct Row {
+    key: Key,
+    listener: Name,
+    upstream: Option<Name>,
+    requests: Arc<AtomicU64>,
+    /// Shared by the rows of one listener, method and class of codes.
+    duration: Arc<Histogram>,
+    /// Shared by the rows of one upstream and class of codes.
+    attempts: Option<Arc<Histogram>>,
+}
+
+/// Listener, method and code in one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key(u64);
+
+// === impl RouteMetrics ===
+
+impl RouteMetrics {
+    pub(super) fn new(name: Name, buckets: Arc<Buckets>) -> Self {
+        Self {
+            name,
+            table: ArcSwap::from_pointee(Table::new(buckets, Vec::new())),
+            grow: Mutex::new(()),
+            errors: [const { AtomicU64::new(0) }; Reason::ALL.len()],
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            last_request: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts a finished request.
+    pub fn record(&self, seen: &Observation<'_>) {
+        let key = Key::of(seen);
+        let table = self.table.load();
+        match table.find(key, seen.upstream) {
+            Some(row) => row.count(&table.gateway, seen),
+            None => self.grow(key, seen),
+        }
+        if let Some(reason) = seen.reason {
+            self.errors[reason as usize].fetch_add(1, Relaxed);
+        }
+        if seen.bytes_in > 0 {
+            self.bytes_in.fetch_add(seen.bytes_in, Relaxed);
+        }
+        if seen.bytes_out > 0 {
+            self.bytes_out.fetch_add(seen.bytes_out, Relaxed);
+        }
+        // Only once a second, so that workers do not fight for the cache line.
+        if self.last_request.load(Relaxed) != seen.ended {
+            self.last_request.store(seen.ended, Relaxed);
+        }
+    }
+
+    /// Counts the first request of its kind.
+    #[cold]
+    fn grow(&self, key: Key, seen: &Observation<'_>) {
+        let _one_at_a_time = self.grow.lock();
+        let mut table = self.table.load_full();
+        if table.find(key, seen.upstream).is_none() {
+            let mut rows = table.rows.clone();
+            let row = table.row(key, seen);
+            rows.insert(rows.partition_point(|r| r.key <= key), row);
+            let buckets = Arc::clone(&table.buckets);
+            table = Arc::new(Table { buckets, gateway: Arc::clone(&table.gateway), rows });
+            self.table.store(Arc::clone(&table));
+        }
+        if let Some(row) = table.find(key, seen.upstream) {
+            row.count(&table.gateway, seen);
+        }
+    }
+
+    /// Empty histograms with new buckets; counters go on.
+    pub(super) fn rebucket(&self, buckets: &Arc<Buckets>) {
+        let _one_at_a_time = self.grow.lock();
+        let old = self.table.load();
+        let mut table = Table::new(Arc::clone(buckets), Vec::with_capacity(old.rows.len()));
+        for row in &old.rows {
+            let duration = table.duration(row.key, &row.listener);
+            let attempts = row.upstream.as_ref().map(|name| table.attempts(row.key, name));
+            table.rows.push(Row { duration, attempts, ..row.clone() });
+        }
+        self.table.store(Arc::new(table));
+    }
+
+    pub(super) fn scrape(&self, out: &mut Scrape) {
+        let route = &*self.name;
+        let table = self.table.load();
+        let mut seen: Vec<*const Histogram> = Vec::new();
+        let mut first = |histogram: &Arc<Histogram>| {
+            let new = !seen.contains(&Arc::as_ptr(histogram));
+            seen.push(Arc::as_ptr(histogram));
+            new
+        };
+        for row in &table.rows {
+            let (method, class) = (METHODS[row.key.method()], CLASSES[row.key.class()]);
+            let upstream = row.upstream.as_deref().unwrap_or_default();
+            let code = row.key.code().to_string();
+            let labels = [&*row.listener, route, upstream, method, &code];
+            out.counter(families::REQUESTS, &labels, float(&row.requests));
+            if let (true, Some(value)) = (first(&row.duration), row.duration.proto()) {
+                out.histogram(families::DURATION, &[&row.listener, route, method, class], value);
+            }
+            let Some(attempts) = &row.attempts else { continue };
+            if let (true, Some(value)) = (first(attempts), attempts.proto()) {
+                out.histogram(families::UPSTREAM_DURATION, &[route, upstream, class], value);
+            }
+        }
+        if let Some(value) = table.gateway.proto() {
+            out.histogram(families::GATEWAY_DURATION, &[route], value);
+            out.counter(families::REQUEST_BYTES, &[route], float(&self.bytes_in));
+            out.counter(families::RESPONSE_BYTES, &[route], float(&self.bytes_out));
+        }
+        out.gauge(families::LAST_REQUEST, &[route], float(&self.last_request));
+        for (reason, count) in Reason::ALL.iter().zip(&self.errors) {
+            if count.load(Relaxed) > 0 {
+                out.counter(families::ERRORS, &[route, reason.word()], float(count));
+            }
+        }
+    }
+}
+
+// === impl Table ===
+
+impl Table {
+    fn new(buckets: Arc<Buckets>, rows: Vec<Row>) -> Self {
+        let gateway = Arc::new(Histogram::new(Arc::clone(&buckets)));
+        Self { buckets, gateway, rows }
+    }
+
+    fn find(&self, key: Key, upstream: Option<&Name>) -> Option<&Row> {
+        let from = self.rows.partition_point(|row| row.key < key);
+        let same = self.rows[from..].iter().take_while(|row| row.key == key);
+        same.into_iter().find(|row| match (&row.upstream, upstream) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b) || a == b,
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        })
+    }
+
+    fn row(&self, key: Key, seen: &Observation<'_>) -> Row {
+        Row {
+            key,
+            listener: Arc::clone(seen.listener),
+            upstream: seen.upstream.cloned(),
+            requests: Arc::new(AtomicU64::new(0)),
+            duration: self.duration(key, seen.listener),
+            attempts: seen.upstream.map(|name| self.attempts(key, name)),
+        }
+    }
+
+    /// The histogram the rows of this listener, method and class share.
+    fn duration(&self, key: Key, listener: &Name) -> Arc<Histogram> {
+        let kin = |row: &&Row| {
+            row.listener == *listener
+                && (row.key.method(), row.key.class()) == (key.method(), key.class())
+        };
+        let found = self.rows.iter().find(kin).map(|row| Arc::clone(&row.duration));
+        found.unwrap_or_else(|| Arc::new(Histogram::new(Arc::clone(&self.buckets))))
+    }
+
+    /// The histogram the rows of this upstream and class share.
+    fn attempts(&self, key: Key, upstream: &Name) -> Arc<Histogram> {
+        let kin =
+            |row: &&Row| row.upstream.as_ref() == Some(upstream) && row.key.class() == key.class();
+        let found = self.rows.iter().find(kin).and_then(|row| row.attempts.clone());
+        found.unwrap_or_else(|| Arc::new(Histogram::new(Arc::clone(&self.buckets))))
+    }
+}
+
+// === impl Row ===
+
+impl Row {
+    fn count(&self, gateway: &Histogram, seen: &Observation<'_>) {
+        self.requests.fetch_add(1, Relaxed);
+        self.duration.observe(seen.total);
+        gateway.observe(seen.gateway);
+        if let (Some(attempts), Some(time)) = (&self.attempts, seen.upstream_time) {
+            attempts.observe(time);
+        }
+    }
+}
+
+// === impl Key ===
+
+impl Key {
+    fn of(seen: &Observation<'_>) -> Self {
+        let method = match *seen.method {
+            Method::GET => 0,
+            Method::HEAD => 1,
+            Method::POST => 2,
+            Method::PUT => 3,
+            Method::DELETE => 4,
+            Method::CONNECT => 5,
+            Method::OPTIONS => 6,
+            Method::TRACE => 7,
+            Method::PATCH => 8,
+            _ => 9,
+        };
+        Self((seen.listener_id as u64) << 32 | method << 16 | u64::from(seen.status.min(999)))
+    }
+
+    fn method(self) -> usize {
+        (self.0 >> 16 & 0xffff) as usize
+    }
+
+    fn code(self) -> u64 {
+        self.0 & 0xffff
+    }
+
+    fn class(self) -> usize {
+        (self.code() / 100) as usize
+    }
+}
+
+#[allow(clippy::cast_precision_loss)] // Prometheus counts in floating point anyway
+fn float(value: &AtomicU64) -> f64 {
+    value.load(Relaxed) as f64
+}
