@@ -1,0 +1,9 @@
+//! End-to-end tests: the real binary between real clients and real upstreams. One binary, one file per
+//! feature; `support` holds the parts.
+
+#![allow(clippy::unwrap_used)] // a test may panic anywhere; clippy only knows it inside `#[test]`
+
+mod http1;
+mod parts;
+mod routing;
+mod support;
