@@ -61,7 +61,8 @@ fn trailers_pass_both_ways() {
     client.send("2\r\nhi\r\n0\r\nX-Check: ok\r\n\r\n");
     let answer = client.response();
     assert_eq!(answer.text(), "hi|[(\"x-check\", \"ok\")]");
-    let trailers: Vec<_> = answer.trailers.iter().map(|(n, v)| (n.to_lowercase(), v.as_str())).collect();
+    let trailers: Vec<_> =
+        answer.trailers.iter().map(|(n, v)| (n.to_lowercase(), v.as_str())).collect();
     assert_eq!(trailers, [("x-sum".to_owned(), "42")]);
 }
 
@@ -71,7 +72,8 @@ fn answers_without_a_body_have_none() {
         while let Some(request) = peer.request() {
             peer.send(match request.head.word(1) {
                 "/204" => "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
-                "/304" => "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 99\r\n\r\n".to_owned(),
+                "/304" => "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 99\r\n\r\n"
+                    .to_owned(),
                 _ => "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n".to_owned(),
             });
         }
@@ -85,7 +87,11 @@ fn answers_without_a_body_have_none() {
     assert!(!answer.head.has("transfer-encoding"));
     let answer = client.get("h", "/304");
     assert_eq!((answer.status, answer.header("etag")), (304, Some("\"x\"")));
-    assert_eq!(client.exchange("HEAD", "h", "/", &[]).status, 200, "the connection is still in step");
+    assert_eq!(
+        client.exchange("HEAD", "h", "/", &[]).status,
+        200,
+        "the connection is still in step"
+    );
 }
 
 #[test]
@@ -130,9 +136,8 @@ fn pipelined_requests_are_answered_in_order() {
 
 #[test]
 fn http_1_0_clients_get_what_they_can_read() {
-    let upstream = Raw::always(
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
-    );
+    let upstream =
+        Raw::always("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
     let gateway = Gateway::to(&upstream.url());
     let mut client = gateway.client();
     client.send("GET / HTTP/1.0\r\nHost: h\r\n\r\n");
@@ -246,19 +251,21 @@ fn a_large_download_streams_in_bounded_memory_to_a_slow_client() {
 #[test]
 fn a_body_beyond_the_limit_is_413() {
     let upstream = Raw::echo();
-    let gateway =
-        Gateway::start(&format!("routes: {{ app: {{ to: \"{}\", body: 1KiB }} }}\n", upstream.url()));
+    let gateway = Gateway::start(&format!(
+        "routes: {{ app: {{ to: \"{}\", body: 1KiB }} }}\n",
+        upstream.url()
+    ));
     assert_eq!(gateway.client().post("h", "/", &[b'x'; 1024]).status, 200);
     let mut client = gateway.client();
     client.request("POST", "h", "/", &["Content-Length: 1025"]);
     let answer = client.response();
     assert_eq!((answer.status, answer.reason().as_str()), (413, "body_too_large"));
+    assert_eq!(upstream.requests().len(), 1, "a length known to be too large never goes upstream");
     let mut client = gateway.client();
     client.request("POST", "h", "/", &["Transfer-Encoding: chunked"]);
     client.send(format!("400\r\n{0}\r\n1\r\nx\r\n0\r\n\r\n", "x".repeat(1024)));
     let answer = client.response();
     assert_eq!((answer.status, answer.reason().as_str()), (413, "body_too_large"));
-    assert_eq!(upstream.requests().len() - 1, upstream.requests().len().min(2) - 1);
 }
 
 #[test]
@@ -299,5 +306,9 @@ fn an_idle_connection_is_closed_after_its_time() {
     let mut rest = Vec::new();
     // Either a bare close or a 408: both end the connection in time.
     slow.wire().rest().as_slice().read_to_end(&mut rest).unwrap();
-    assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 408"), "{:?}", String::from_utf8_lossy(&rest));
+    assert!(
+        rest.is_empty() || rest.starts_with(b"HTTP/1.1 408"),
+        "{:?}",
+        String::from_utf8_lossy(&rest)
+    );
 }

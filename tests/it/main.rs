@@ -3,7 +3,13 @@
 
 #![allow(clippy::unwrap_used)] // a test may panic anywhere; clippy only knows it inside `#[test]`
 
+mod client_leaves;
+mod grpc;
 mod http1;
+mod http2;
 mod parts;
 mod routing;
+mod sse;
 mod support;
+mod upstream_faults;
+mod websocket;

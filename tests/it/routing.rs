@@ -1,7 +1,7 @@
 //! Which route takes a request, and what `respond`, `redirect`, `strip_prefix`, `rewrite` and `headers`
 //! make of it.
 
-use crate::support::{prelude::*, http::Response};
+use crate::support::{http::Response, prelude::*};
 
 /// A route that answers its own name.
 fn says(name: &str, rest: &str) -> String {
@@ -130,8 +130,16 @@ fn one_canonical_path_is_matched_and_sent() {
     assert_eq!(gateway.get("h", "/orders/%2e%2E/admin/x").status, 403);
     let before = upstream.requests().len();
     for target in [
-        "/orders/a%2Fb", "/orders/a%5cb", "/orders/a%00b", "/orders/a\\b", "/orders/%zz", "/orders/%1",
-        "/../orders", "/orders/..;/x", "/orders/%01", "/orders/%c0%ae",
+        "/orders/a%2Fb",
+        "/orders/a%5cb",
+        "/orders/a%00b",
+        "/orders/a\\b",
+        "/orders/%zz",
+        "/orders/%1",
+        "/../orders",
+        "/orders/..;/x",
+        "/orders/%01",
+        "/orders/%c0%ae",
     ] {
         let answer = gateway.get("h", target);
         assert_eq!((answer.status, answer.reason().as_str()), (400, "bad_path"), "{target}");
@@ -178,7 +186,8 @@ fn redirects_keep_what_they_are_told_to() {
 fn headers_change_both_ways_and_on_our_own_errors_too() {
     let upstream = Raw::serve(|peer| {
         while let Some(request) = peer.request() {
-            let seen: Vec<_> = ["x-set", "x-add", "x-gone"].map(|n| request.head.all(n).join("+")).to_vec();
+            let seen: Vec<_> =
+                ["x-set", "x-add", "x-gone"].map(|n| request.head.all(n).join("+")).to_vec();
             let body = seen.join("|");
             peer.send(format!(
                 "HTTP/1.1 200 OK\r\nServer: upstream\r\nX-Keep: 1\r\nContent-Length: {}\r\n\r\n{body}",

@@ -30,7 +30,8 @@ impl Flask {
         let mut command = Command::new(&*PYTHON);
         command.args(["-u", "-c", APP]);
         let mut process = Process::start(command, "python3-flask");
-        let address = process.wait_for("the port", |line| line.strip_prefix("listening ")?.parse().ok());
+        let address =
+            process.wait_for("the port", |line| line.strip_prefix("listening ")?.parse().ok());
         Self { process, address }
     }
 

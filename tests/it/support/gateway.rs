@@ -87,7 +87,9 @@ impl Builder {
     #[track_caller]
     pub(crate) fn start(self, yaml: &str) -> Gateway {
         let mut gateway = self.spawn(yaml);
-        gateway.process.wait_for("the line `ready`", |line| (message(line)? == "ready").then_some(()));
+        gateway
+            .process
+            .wait_for("the line `ready`", |line| (message(line)? == "ready").then_some(()));
         gateway
     }
 
@@ -151,7 +153,9 @@ impl Gateway {
     /// Where a listener listens; waits for it to appear.
     #[track_caller]
     pub(crate) fn addr(&self, listener: &str) -> SocketAddr {
-        eventually(&format!("listener `{listener}`\n{}", self.process.output()), || self.listening(listener))
+        eventually(&format!("listener `{listener}`\n{}", self.process.output()), || {
+            self.listening(listener)
+        })
     }
 
     /// A listener's address as last logged.
@@ -242,7 +246,10 @@ impl Gateway {
         let read = || {
             let text = std::fs::read_to_string(&path).unwrap_or_default();
             let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-            whole.lines().map(|l| serde_json::from_str(l).expect("a JSON line")).collect::<Vec<Value>>()
+            whole
+                .lines()
+                .map(|l| serde_json::from_str(l).expect("a JSON line"))
+                .collect::<Vec<Value>>()
         };
         let lines = within(DEADLINE, || Some(read()).filter(|lines| lines.len() >= count));
         lines.unwrap_or_else(|| panic!("fewer than {count} lines in the access log: {:#?}", read()))
@@ -334,13 +341,12 @@ pub(crate) fn complete(home: &Path, yaml: &str) -> String {
     let sections = [
         ("version", "version: 1".to_owned()),
         ("listeners", "listeners: { http: { address: \"127.0.0.1:0\" } }".to_owned()),
-        (
-            "admin",
-            format!("admin: {{ address: \"127.0.0.1:0\", socket: \"{home}/admin.sock\" }}"),
-        ),
+        ("admin", format!("admin: {{ address: \"127.0.0.1:0\", socket: \"{home}/admin.sock\" }}")),
         (
             "logs",
-            format!("logs: {{ format: json, access: {{ format: json, to: \"{home}/access.log\" }} }}"),
+            format!(
+                "logs: {{ format: json, access: {{ format: json, to: \"{home}/access.log\" }} }}"
+            ),
         ),
         (
             "server",

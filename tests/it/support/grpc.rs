@@ -141,7 +141,8 @@ impl tower::Service<http::Request<Body>> for Echo {
 
 /// Echoes; `fail` is an error, `sleep` takes so many milliseconds, `meta` shows what arrived.
 async fn unary(request: Request<Note>) -> Result<Response<Note>, Status> {
-    let header = |name: &str| request.metadata().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let header =
+        |name: &str| request.metadata().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
     match request.get_ref().text.as_str() {
         "fail" => Err(Status::failed_precondition("as asked: 50% ü")),
         "sleep" => {
@@ -161,7 +162,10 @@ async fn unary(request: Request<Note>) -> Result<Response<Note>, Status> {
 }
 
 /// Sends the numbers up to `number`; `for ever` never ends and notices when the client leaves.
-async fn count(request: Request<Note>, cancelled: Arc<AtomicUsize>) -> Result<Response<Notes>, Status> {
+async fn count(
+    request: Request<Note>,
+    cancelled: Arc<AtomicUsize>,
+) -> Result<Response<Notes>, Status> {
     let note = request.into_inner();
     if note.text == "for ever" {
         let guard = OnDrop(cancelled);
@@ -245,7 +249,8 @@ impl GrpcClient {
     pub(crate) async fn unknown(&mut self, method: &'static str) -> Status {
         self.ready().await.expect("the channel is open");
         let request = Request::new(Note::default());
-        let answer = self.0.unary(request, PathAndQuery::from_static(method), Codec::default()).await;
+        let answer =
+            self.0.unary(request, PathAndQuery::from_static(method), Codec::default()).await;
         answer.expect_err("there is no such method")
     }
 

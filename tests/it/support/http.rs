@@ -81,7 +81,13 @@ impl Client {
 
     /// A request and its response.
     #[track_caller]
-    pub(crate) fn exchange(&mut self, method: &str, host: &str, target: &str, fields: &[&str]) -> Response {
+    pub(crate) fn exchange(
+        &mut self,
+        method: &str,
+        host: &str,
+        target: &str,
+        fields: &[&str],
+    ) -> Response {
         self.request(method, host, target, fields);
         self.response_to(method)
     }

@@ -1,6 +1,8 @@
 //! A real nginx with a configuration and a directory of its own.
 
-use std::{net::SocketAddr, net::TcpListener, net::TcpStream, path::Path, process::Command, time::Duration};
+use std::{
+    net::SocketAddr, net::TcpListener, net::TcpStream, path::Path, process::Command, time::Duration,
+};
 
 use super::{
     certs::Issued,
@@ -75,7 +77,8 @@ impl Nginx {
 
     /// Writes a file below its document root.
     pub(crate) fn file(&self, name: &str, content: &[u8]) {
-        std::fs::write(self.home.path().join("www").join(name), content).expect("our own directory");
+        std::fs::write(self.home.path().join("www").join(name), content)
+            .expect("our own directory");
     }
 }
 

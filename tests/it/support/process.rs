@@ -102,7 +102,11 @@ impl Process {
                 }
                 panic!("`{}` ended with {status} before: {what}\n{}", self.name, self.output())
             }
-            None => panic!("`{}` did not show within {DEADLINE:?}: {what}\n{}", self.name, self.output()),
+            None => panic!(
+                "`{}` did not show within {DEADLINE:?}: {what}\n{}",
+                self.name,
+                self.output()
+            ),
         }
     }
 }

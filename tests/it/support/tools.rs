@@ -108,7 +108,8 @@ impl Load {
     #[track_caller]
     pub(crate) fn read(text: &str) -> Self {
         let line = |start: &str| text.lines().find(|line| line.starts_with(start));
-        let requests = line("requests:").unwrap_or_else(|| panic!("h2load has no summary:\n{text}"));
+        let requests =
+            line("requests:").unwrap_or_else(|| panic!("h2load has no summary:\n{text}"));
         let codes = line("status codes:").unwrap_or_default();
         let count = |line: &str, word: &str| -> u64 {
             let part = line.split([',', ':']).find(|part| part.trim_end().ends_with(word));

@@ -110,7 +110,9 @@ impl<S: Read + Write> Wire<S> {
                     return true;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
                     panic!("nothing came in time; so far {:?}", self.peek())
                 }
                 Err(_) => return false,
@@ -172,7 +174,8 @@ impl<S: Read + Write> Wire<S> {
         let line = self.take_through(b"\r\n")?;
         let text = String::from_utf8_lossy(&line);
         let size = text.trim_end().split(';').next().unwrap_or_default();
-        let size = usize::from_str_radix(size, 16).unwrap_or_else(|_| panic!("chunk size {text:?}"));
+        let size =
+            usize::from_str_radix(size, 16).unwrap_or_else(|_| panic!("chunk size {text:?}"));
         if size > 0 {
             let mut chunk = self.take(size + 2)?;
             assert_eq!(&chunk[size..], b"\r\n", "a chunk ends with CRLF");
