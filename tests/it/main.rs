@@ -4,10 +4,14 @@
 #![allow(clippy::unwrap_used)] // a test may panic anywhere; clippy only knows it inside `#[test]`
 
 mod client_leaves;
+mod errors;
+mod forwarding;
 mod grpc;
 mod http1;
 mod http2;
+mod observability;
 mod parts;
+mod refused_requests;
 mod routing;
 mod sse;
 mod support;
