@@ -3,17 +3,21 @@
 
 #![allow(clippy::unwrap_used)] // a test may panic anywhere; clippy only knows it inside `#[test]`
 
+mod cli;
 mod client_leaves;
 mod errors;
 mod forwarding;
 mod grpc;
 mod http1;
 mod http2;
+mod lifecycle;
 mod observability;
 mod parts;
 mod refused_requests;
+mod reload;
 mod routing;
 mod sse;
+mod stress;
 mod support;
 mod upstream_faults;
 mod websocket;

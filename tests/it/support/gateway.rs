@@ -36,7 +36,8 @@ pub(crate) struct Gateway {
 pub(crate) struct Builder {
     home: Option<Arc<tempfile::TempDir>>,
     environment: Vec<(String, String)>,
-    descriptors: Option<u32>,
+    /// A program that ends in executing what follows it: a shell that sets limits, for example.
+    wrapper: Vec<String>,
     alone: bool,
 }
 
@@ -71,9 +72,14 @@ impl Builder {
         self
     }
 
-    /// Limits open descriptors, soft and hard.
-    pub(crate) fn descriptors(mut self, limit: u32) -> Self {
-        self.descriptors = Some(limit);
+    /// Runs it under a shell's `ulimit` with these arguments.
+    pub(crate) fn ulimit(self, arguments: &str) -> Self {
+        self.wrapper(&["sh", "-c", &format!("ulimit {arguments}; exec \"$0\" \"$@\"")])
+    }
+
+    /// Starts it by another program that executes its arguments.
+    pub(crate) fn wrapper(mut self, words: &[&str]) -> Self {
+        self.wrapper = words.iter().map(|&word| word.to_owned()).collect();
         self
     }
 
@@ -100,14 +106,9 @@ impl Builder {
         let home = self.home.unwrap_or_else(temporary);
         std::fs::write(home.path().join("routes.yaml"), complete(home.path(), yaml))
             .expect("a temporary directory can be written");
-        let mut command = match self.descriptors {
-            Some(limit) => {
-                let mut shell = Command::new("sh");
-                shell.arg("-c").arg(format!("ulimit -n {limit}; exec \"$0\" \"$@\"")).arg(BINARY);
-                shell
-            }
-            None => Command::new(BINARY),
-        };
+        let mut words = self.wrapper.iter().map(String::as_str).chain([BINARY]);
+        let mut command = Command::new(words.next().expect("at least the binary"));
+        command.args(words);
         command.args(["run", "-c"]).arg(home.path().join("routes.yaml"));
         private(&mut command, home.path()).envs(self.environment);
         Gateway { process: Process::start(command, "none: cargo builds it"), home, _share: share }
@@ -285,6 +286,11 @@ impl Gateway {
         let text = everything(&output);
         assert!(output.status.success(), "reload refused: {text}\n{}", self.logs());
         text
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// What the process uses now.

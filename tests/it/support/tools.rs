@@ -2,8 +2,6 @@
 
 use std::process::{Command, Output};
 
-use super::process::Process;
-
 /// What curl brought back.
 #[derive(Clone, Debug)]
 pub(crate) struct Fetched {
@@ -17,8 +15,6 @@ pub(crate) struct Fetched {
     pub(crate) head: String,
     /// Body.
     pub(crate) body: Vec<u8>,
-    /// What it said about errors.
-    pub(crate) error: String,
 }
 
 /// Counts of an h2load run.
@@ -45,7 +41,7 @@ pub(crate) fn curl(arguments: &[&str]) -> Fetched {
         "curl",
     );
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    let (error, summary) = stderr.rsplit_once('\n').expect("the -w text starts with a new line");
+    let (_, summary) = stderr.rsplit_once('\n').expect("the -w text starts with a new line");
     let (status, version) = summary.split_once(' ').expect("the -w text has two words");
     Fetched {
         code: output.status.code().expect("curl was not killed"),
@@ -53,7 +49,6 @@ pub(crate) fn curl(arguments: &[&str]) -> Fetched {
         version: version.to_owned(),
         head: std::fs::read_to_string(headers.path()).unwrap_or_default(),
         body: output.stdout,
-        error: error.to_owned(),
     }
 }
 
@@ -62,13 +57,6 @@ pub(crate) fn curl(arguments: &[&str]) -> Fetched {
 pub(crate) fn h2load(arguments: &[&str]) -> Load {
     let output = run(Command::new("h2load").args(arguments), "nghttp2-client");
     Load::read(&String::from_utf8_lossy(&output.stdout))
-}
-
-/// Starts h2load; read its output with [`Load::read`] when it has ended.
-pub(crate) fn h2load_started(arguments: &[&str]) -> Process {
-    let mut command = Command::new("h2load");
-    command.args(arguments);
-    Process::start(command, "nghttp2-client")
 }
 
 /// Runs a program to its end; panics naming the Debian package when it is not installed.
