@@ -6,6 +6,7 @@
 mod cli;
 mod client_leaves;
 mod errors;
+mod examples;
 mod forwarding;
 mod grpc;
 mod http1;

@@ -6,7 +6,6 @@ use super::process::Process;
 
 const APP: &str = include_str!("flask_app.py");
 
-/// An interpreter that can import Flask.
 static PYTHON: LazyLock<String> = LazyLock::new(|| {
     for python in ["python3", "/usr/bin/python3"] {
         let found = Command::new(python).args(["-c", "import flask"]).output();
@@ -16,6 +15,11 @@ static PYTHON: LazyLock<String> = LazyLock::new(|| {
     }
     panic!("no Python that imports flask: install the Debian package `python3-flask`")
 });
+
+/// An interpreter that can import Flask.
+pub(crate) fn python() -> &'static str {
+    &PYTHON
+}
 
 /// A running service.
 pub(crate) struct Flask {
@@ -27,7 +31,7 @@ impl Flask {
     /// Starts it on a free port.
     #[track_caller]
     pub(crate) fn start() -> Self {
-        let mut command = Command::new(&*PYTHON);
+        let mut command = Command::new(python());
         command.args(["-u", "-c", APP]);
         let mut process = Process::start(command, "python3-flask");
         let address =
