@@ -156,7 +156,8 @@ fn running_out_of_descriptors_is_survived_without_spinning() {
         fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
     };
     let many: Vec<_> = (0..100).map(|_| gateway.client()).collect();
-    until("descriptors are used up", || gateway.usage().descriptors >= 60);
+    // A few may be kept back, to turn connections away or for the admin listener.
+    until("descriptors are used up", || gateway.usage().descriptors >= 48);
     let before = ticks(&gateway);
     pause(Duration::from_secs(1));
     let used = ticks(&gateway) - before;

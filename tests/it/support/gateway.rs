@@ -338,6 +338,7 @@ fn private<'a>(command: &'a mut Command, home: &Path) -> &'a mut Command {
         .env("STATE_DIRECTORY", home)
         .env("RUST_BACKTRACE", "1")
         .env("NO_COLOR", "1")
+        .env_remove("RUNTIME_DIRECTORY")
         .env_remove("NOTIFY_SOCKET")
 }
 
