@@ -3,7 +3,7 @@
 use std::{fs, process::Command};
 
 use crate::support::{
-    gateway::{BINARY, everything, temporary, tidegate},
+    gateway::{BINARY, everything, private, temporary, tidegate},
     prelude::*,
     process::Process,
 };
@@ -153,14 +153,8 @@ fn proxy_needs_no_file() {
     let home = temporary();
     let to = flask.url().trim_start_matches("http://").replace("127.0.0.1", "localhost");
     let mut command = Command::new(BINARY);
-    command
-        .args(["proxy", "--from", "127.0.0.1:0", "--to", &to, "--tls", "dev"])
-        .current_dir(home.path())
-        .env("HOME", home.path())
-        .env("XDG_RUNTIME_DIR", home.path())
-        .env("XDG_DATA_HOME", home.path())
-        .env("STATE_DIRECTORY", home.path());
-    let mut process = Process::start(command, "none: cargo builds it");
+    command.args(["proxy", "--from", "127.0.0.1:0", "--to", &to, "--tls", "dev"]);
+    let mut process = Process::ours(private(&mut command, home.path()));
     let address = process.wait_for("the address", |line| {
         let value: serde_json::Value = serde_json::from_str(line).ok()?;
         let fields = value.get("fields").unwrap_or(&value);

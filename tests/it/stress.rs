@@ -70,7 +70,7 @@ fn thousands_of_reloads_under_load_lose_nothing_and_leak_nothing() {
     // `level: warn` would hide the addresses: start with the normal level, they are logged once.
     let gateway = Gateway::builder().measured().start(&file("one").replace("level: warn, ", ""));
     let mut admin = Client::unix(&gateway.socket());
-    let mut number = 0;
+    let mut number = 0_usize;
     let mut reload = |gateway: &Gateway| {
         number += 1;
         gateway.write(&file(if number % 2 == 0 { "one" } else { "two" }));
@@ -105,6 +105,9 @@ fn thousands_of_reloads_under_load_lose_nothing_and_leak_nothing() {
     }
     assert_eq!(socket.ask("to the end").as_deref(), Some("to the end"));
     assert_eq!(gateway.metric("tidegate_config_last_reload_successful", &[]), Some(1.0));
+    // However the watcher and the socket share the work, each file was applied once.
+    let status = Client::unix(&gateway.socket()).get("admin", "/status").json();
+    assert_eq!(status["config"]["reloads_applied"], reloads, "{status}");
     let word = if reloads.is_multiple_of(2) { "one" } else { "two" };
     assert_eq!(gateway.get("h", "/load/x").header("x-table"), Some(word));
     settles(&gateway, before);

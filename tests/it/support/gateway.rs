@@ -110,8 +110,8 @@ impl Builder {
         let mut command = Command::new(words.next().expect("at least the binary"));
         command.args(words);
         command.args(["run", "-c"]).arg(home.path().join("routes.yaml"));
-        private(&mut command, home.path()).envs(self.environment);
-        Gateway { process: Process::start(command, "none: cargo builds it"), home, _share: share }
+        let process = Process::ours(private(&mut command, home.path()).envs(self.environment));
+        Gateway { process, home, _share: share }
     }
 }
 
@@ -325,7 +325,7 @@ pub(crate) fn tidegate(directory: &Path, arguments: &[&str]) -> Output {
 }
 
 /// Nothing of the developer's own settings, and nothing written outside the directory.
-fn private<'a>(command: &'a mut Command, home: &Path) -> &'a mut Command {
+pub(crate) fn private<'a>(command: &'a mut Command, home: &Path) -> &'a mut Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TIDEGATE_")) {
         command.env_remove(name);
     }

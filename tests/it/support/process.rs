@@ -26,6 +26,15 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a program; panics naming the Debian package when it is not installed.
     pub(crate) fn start(mut command: Command, package: &str) -> Self {
+        Self::spawn(&mut command, package)
+    }
+
+    /// Starts the binary under test.
+    pub(crate) fn ours(command: &mut Command) -> Self {
+        Self::spawn(command, "none: cargo builds it")
+    }
+
+    fn spawn(command: &mut Command, package: &str) -> Self {
         let name = command.get_program().to_string_lossy().into_owned();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| {
