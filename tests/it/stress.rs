@@ -73,7 +73,7 @@ fn thousands_of_reloads_under_load_lose_nothing_and_leak_nothing() {
     let mut number = 0_usize;
     let mut reload = |gateway: &Gateway| {
         number += 1;
-        gateway.write(&file(if number % 2 == 0 { "one" } else { "two" }));
+        gateway.write(&file(if number.is_multiple_of(2) { "one" } else { "two" }));
         let answer = admin.exchange("POST", "admin", "/reload?wait", &["Content-Length: 0"]);
         assert_eq!(answer.status, 200, "{}", answer.text());
     };
