@@ -1,0 +1,169 @@
+//! The verbs that need no running gateway, their exit codes, and what they say of a wrong file.
+
+use std::{fs, process::Command};
+
+use crate::support::{
+    gateway::{BINARY, everything, private, temporary, tidegate},
+    prelude::*,
+    process::Process,
+};
+
+/// Checks a file of this text; exit code and everything printed.
+#[track_caller]
+fn check(text: &str) -> (i32, String) {
+    let home = temporary();
+    fs::write(home.path().join("routes.yaml"), text).unwrap();
+    let start = tokio::time::Instant::now();
+    let output = tidegate(home.path(), &["check", "-c", "routes.yaml"]);
+    assert!(start.elapsed() < Duration::from_secs(10), "check took {:?}", start.elapsed());
+    (output.status.code().unwrap_or(-1), everything(&output))
+}
+
+#[track_caller]
+fn refuses(text: &str, parts: &[&str]) {
+    let (code, said) = check(text);
+    assert_eq!(code, 1, "{said}");
+    for part in parts {
+        assert!(said.contains(part), "no {part:?} in:\n{said}");
+    }
+}
+
+#[test]
+fn a_good_file_is_exit_code_0() {
+    let (code, said) = check("version: 1\nroutes: { app: { to: \"http://127.0.0.1:3000\" } }\n");
+    assert_eq!(code, 0, "{said}");
+}
+
+#[test]
+fn every_error_of_a_file_is_shown_at_once_with_its_place_and_a_proposal() {
+    refuses(
+        "version: 1\nupstreams:\n  catalog: http://127.0.0.1:1\nroutes:\n  a:\n    match: /a\n    strip_prefx: /a\n    to: catlog\n  b:\n    match: /b\n    to: catalog\n    timeouts: { request: 10 }\n",
+        &[
+            "routes.yaml:7:5",
+            "strip_prefx",
+            "strip_prefix",
+            "routes.yaml:8:9",
+            "catlog",
+            "`catalog`",
+            "routes.yaml:12:",
+            "10s",
+        ],
+    );
+}
+
+#[test]
+fn conflicts_and_duplicates_show_both_places() {
+    refuses(
+        "version: 1\nroutes:\n  a: { match: \"/x/**\", respond: 200 }\n  b: { match: \"/x/**\", respond: 204 }\n",
+        &["routes.yaml:3:", "routes.yaml:4:", "priority"],
+    );
+    refuses(
+        "version: 1\nroutes:\n  a: { match: /x, respond: 200 }\n  a: { match: /y, respond: 204 }\n",
+        &["routes.yaml:4:", "a"],
+    );
+}
+
+#[test]
+fn what_is_not_built_yet_is_an_error_that_says_so() {
+    refuses(
+        "version: 1\nroutes: { a: { to: \"http://127.0.0.1:1\", auth: shoppers } }\n",
+        &["auth"],
+    );
+    refuses(
+        "version: 1\nroutes: { a: { to: \"http://127.0.0.1:1\", rate_limit: 100/min } }\n",
+        &["rate_limit"],
+    );
+}
+
+#[test]
+fn versions_units_and_variables_are_checked() {
+    refuses("routes: { a: { respond: 200 } }\n", &["version"]);
+    refuses("version: 2\nroutes: { a: { respond: 200 } }\n", &["version"]);
+    refuses("version: 1\nroutes: { a: { to: \"${NO_SUCH_VARIABLE}\" } }\n", &["NO_SUCH_VARIABLE"]);
+    refuses(
+        "version: 1\nroutes: { a: { to: \"http://a\", redirect: \"http://b\" } }\n",
+        &["redirect", "to"],
+    );
+    refuses("version: 1\nroutes: { a: { match: /a } }\n", &["respond"]);
+    refuses("version: 1\nroutes:\n\ta: { respond: 200 }\n", &["tab"]);
+}
+
+#[test]
+fn hostile_files_end_in_a_clear_error_and_bounded_memory() {
+    let mut bomb = "version: 1\na0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..10 {
+        let refs = vec![format!("*a{}", level - 1); 9].join(", ");
+        bomb.push_str(&format!("a{level}: &a{level} [{refs}]\n"));
+    }
+    let deep = format!("version: 1\nroutes: {}{}\n", "[".repeat(100_000), "]".repeat(100_000));
+    let large =
+        format!("version: 1\n# {}\nroutes: {{ a: {{ respond: 200 }} }}\n", "x".repeat(100_000_000));
+    let half = "version: 1\nroutes:\n  a: { respond: 2";
+    for (name, text) in
+        [("bomb", bomb.as_str()), ("deep", &deep), ("large", &large), ("half", half)]
+    {
+        let home = temporary();
+        fs::write(home.path().join("routes.yaml"), text).unwrap();
+        // Half a GiB of address space is all it may have.
+        let mut limited = Command::new("sh");
+        limited.args(["-c", "ulimit -v 1048576; exec \"$0\" check -c routes.yaml", BINARY]);
+        let start = tokio::time::Instant::now();
+        let output = limited.current_dir(home.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{name}: {}", everything(&output));
+        assert!(start.elapsed() < Duration::from_secs(5), "{name} took {:?}", start.elapsed());
+        assert!(everything(&output).len() < 10_000, "{name} prints no novel");
+    }
+}
+
+#[test]
+fn usage_errors_are_exit_code_2_and_a_missing_file_1() {
+    let home = temporary();
+    for arguments in [&["frobnicate"][..], &["run", "--no-such-flag"], &["proxy"]] {
+        let output = tidegate(home.path(), arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?} {}", everything(&output));
+    }
+    let output = tidegate(home.path(), &["check", "-c", "none.yaml"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(everything(&output).contains("none.yaml"));
+}
+
+#[test]
+fn version_names_itself() {
+    let home = temporary();
+    let output = tidegate(home.path(), &["version"]);
+    assert!(output.status.success());
+    assert!(everything(&output).contains(env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn strict_makes_warnings_fail() {
+    let home = temporary();
+    let text = "version: 1\nroutes: { a: { match: /, respond: 200 } }\n";
+    fs::write(home.path().join("routes.yaml"), text).unwrap();
+    let output = tidegate(home.path(), &["check", "-c", "routes.yaml"]);
+    assert_eq!(output.status.code(), Some(0), "{}", everything(&output));
+    assert!(everything(&output).contains("/**"), "{}", everything(&output));
+    let output = tidegate(home.path(), &["check", "--strict", "-c", "routes.yaml"]);
+    assert_eq!(output.status.code(), Some(1), "{}", everything(&output));
+}
+
+#[test]
+fn proxy_needs_no_file() {
+    let flask = Flask::start();
+    let home = temporary();
+    let to = flask.url().trim_start_matches("http://").replace("127.0.0.1", "localhost");
+    let mut command = Command::new(BINARY);
+    command.args(["proxy", "--from", "127.0.0.1:0", "--to", &to, "--tls", "dev"]);
+    let mut process = Process::ours(private(&mut command, home.path()));
+    let address = process.wait_for("the address", |line| {
+        let value: serde_json::Value = serde_json::from_str(line).ok()?;
+        let fields = value.get("fields").unwrap_or(&value);
+        (fields["message"] == "listening" && fields["listener"] != "admin")
+            .then(|| fields["address"].as_str()?.parse::<std::net::SocketAddr>().ok())?
+    });
+    let url = format!("https://localhost:{}/", address.port());
+    let answer = curl(&["-k", &url]);
+    assert_eq!(answer.text(), "hello from flask\n", "{answer:?}");
+    process.signal(rustix::process::Signal::INT);
+    assert_eq!(process.wait(DEADLINE).code(), Some(0));
+}

@@ -1,0 +1,214 @@
+//! HTTP/2 on both sides: TLS by ALPN, plain text by prior knowledge, towards upstreams.
+
+use http::{HeaderMap, HeaderValue, Request};
+
+use crate::support::{
+    certs::Issued,
+    h2client::H2,
+    http::Response,
+    prelude::*,
+    tls,
+    tools::{Fetched, h2load},
+};
+
+/// Curl towards the TLS listener under a name the certificate has.
+fn fetch(
+    gateway: &Gateway,
+    authority: &Authority,
+    host: &str,
+    target: &str,
+    more: &[&str],
+) -> Fetched {
+    let address = gateway.addr("https");
+    let resolve = format!("{host}:{}:127.0.0.1", address.port());
+    let url = format!("https://{host}:{}{target}", address.port());
+    let ca = authority.file();
+    let fixed = ["--resolve", &resolve, "--cacert", ca.to_str().unwrap(), &url];
+    curl(&[&fixed, more].concat())
+}
+
+fn secure(certificates: &[&Issued], rest: &str) -> Gateway {
+    let list: Vec<_> = certificates.iter().map(|issued| issued.yaml()).collect();
+    Gateway::start(&format!(
+        "listeners: {{ https: {{ address: \"127.0.0.1:0\", tls: true }} }}\n\
+         tls: {{ certificates: [{}] }}\n{rest}",
+        list.join(", ")
+    ))
+}
+
+#[test]
+fn alpn_chooses_between_http2_and_http1() {
+    let authority = Authority::new();
+    let upstream = Raw::echo();
+    let gateway = secure(
+        &[&authority.issue("a", &["a.example"])],
+        &format!("routes: {{ app: {{ to: \"{}\" }} }}\n", upstream.url()),
+    );
+    let two = fetch(&gateway, &authority, "a.example", "/x", &["--http2"]);
+    assert_eq!((two.status, two.version.as_str()), (200, "2"), "{two:?}");
+    let one = fetch(&gateway, &authority, "a.example", "/x", &["--http1.1"]);
+    assert_eq!((one.status, one.version.as_str()), (200, "1.1"), "{one:?}");
+    let host = format!("host: a.example:{}", gateway.addr("https").port());
+    for answer in [one, two] {
+        assert!(answer.text().to_lowercase().contains(&host), "{}", answer.text());
+        assert!(
+            answer.text().to_lowercase().contains("x-forwarded-proto: https"),
+            "{}",
+            answer.text()
+        );
+    }
+}
+
+#[test]
+fn the_certificate_follows_the_name() {
+    let authority = Authority::new();
+    let (a, b) = (authority.issue("a", &["a.example"]), authority.issue("b", &["*.b.example"]));
+    let gateway = secure(&[&a, &b], "routes: { app: { respond: { status: 200, body: ok } } }\n");
+    let address = gateway.addr("https");
+    let shown = |name: &str| tls::certificate(address, name, &authority);
+    assert_eq!(shown("a.example"), shown("a.example"));
+    assert_ne!(shown("a.example"), shown("x.b.example"));
+    let unknown = fetch(&gateway, &authority, "c.example", "/", &["-k"]);
+    assert_eq!(unknown.status, 200, "the first certificate is the fallback: {unknown:?}");
+    assert_eq!(fetch(&gateway, &authority, "c.example", "/", &[]).code, 60, "and does not cover c");
+}
+
+#[test]
+fn a_name_of_another_host_than_the_sessions_is_misdirected_when_unknown() {
+    let authority = Authority::new();
+    let gateway = secure(
+        &[&authority.issue("a", &["a.example"])],
+        "routes: { app: { match: a.example, respond: { status: 200, body: ok } } }\n",
+    );
+    let mut client = tls::connect(gateway.addr("https"), "a.example", &authority);
+    assert_eq!(client.get("a.example", "/").status, 200);
+    let answer: Response = client.get("unknown.example", "/");
+    assert_eq!((answer.status, answer.reason().as_str()), (421, "misdirected"));
+}
+
+#[test]
+fn plain_text_http2_by_prior_knowledge() {
+    let upstream = Raw::echo();
+    let gateway = Gateway::start(&format!(
+        "listeners: {{ http: {{ address: \"127.0.0.1:0\", protocols: [h1, h2c] }} }}\n\
+         routes: {{ app: {{ to: \"{}\" }} }}\n",
+        upstream.url()
+    ));
+    let url = format!("{}/p?q=1", gateway.url("http"));
+    let answer = curl(&["--http2-prior-knowledge", &url]);
+    assert_eq!((answer.status, answer.version.as_str()), (200, "2"), "{answer:?}");
+    assert!(answer.text().starts_with("GET /p?q=1 HTTP/1.1"), "{}", answer.text());
+    assert_eq!(curl(&["--http1.1", &url]).version, "1.1", "the same port still speaks HTTP/1.1");
+    let answer = curl(&["--http2-prior-knowledge", "--data-binary", "hello", &url]);
+    assert!(answer.text().ends_with("\n\nhello"), "{answer:?}");
+}
+
+#[test]
+fn upstreams_speak_http2_by_alpn_and_by_scheme() {
+    let authority = Authority::new();
+    let nginx = Nginx::tls(
+        &authority.issue("up", &["localhost", "127.0.0.1"]),
+        "location / { return 200 \"$server_protocol $host\"; }",
+    );
+    let gateway = Gateway::start(&format!(
+        "upstreams:\n  auto: {{ endpoints: [\"{0}\"], tls: {{ ca: \"{1}\" }}, host_header: up.example }}\n\
+         \x20 one: {{ endpoints: [\"{0}\"], tls: {{ ca: \"{1}\", server_name: localhost }}, protocol: h1 }}\n\
+         \x20 strict: {{ endpoints: [\"{0}\"], tls: {{ server_name: other.example, ca: \"{1}\" }} }}\n\
+         \x20 distrust: \"{0}\"\n\
+         routes:\n  a: {{ match: /auto, to: auto }}\n  b: {{ match: /one, to: one }}\n\
+         \x20 c: {{ match: /strict, to: strict }}\n  d: {{ match: /distrust, to: distrust }}\n",
+        nginx.url(),
+        authority.file().display()
+    ));
+    assert_eq!(gateway.get("h.example", "/auto").text(), "HTTP/2.0 up.example");
+    assert_eq!(gateway.get("h.example", "/one").text(), "HTTP/1.1 h.example");
+    for target in ["/strict", "/distrust"] {
+        let answer = gateway.get("h.example", target);
+        assert_eq!((answer.status, answer.reason().as_str()), (502, "upstream_tls"), "{target}");
+    }
+}
+
+#[test]
+fn many_streams_of_one_connection_do_not_wait_for_each_other() {
+    let upstream = Raw::serve(|peer| {
+        while let Some(request) = peer.request() {
+            if request.head.word(1) == "/slow" {
+                pause(Duration::from_secs(1));
+            }
+            peer.ok(request.head.word(1).as_bytes());
+        }
+    });
+    let gateway = Gateway::start(&format!(
+        "listeners: {{ http: {{ address: \"127.0.0.1:0\", protocols: [h2c] }} }}\n\
+         routes: {{ app: {{ to: \"{}\" }} }}\n",
+        upstream.url()
+    ));
+    let address = gateway.addr("http");
+    block_on(async {
+        let mut h2 = H2::plain(address).await;
+        let get = |path: &str| Request::get(format!("http://h{path}")).body(()).unwrap();
+        let mut slow = H2 { send: h2.send.clone() };
+        let slow = tokio::spawn(async move {
+            let request = Request::get("http://h/slow").body(()).unwrap();
+            slow.exchange(request, b"", None).await
+        });
+        for number in 0..50 {
+            let path = format!("/{number}");
+            let answer = h2.exchange(get(&path), b"", None).await.unwrap();
+            assert_eq!(answer.body, path.as_bytes(), "answers are not mixed up");
+        }
+        assert!(!slow.is_finished(), "fifty quick ones passed the slow one");
+        assert_eq!(slow.await.unwrap().unwrap().body, b"/slow");
+    });
+}
+
+#[test]
+fn trailers_cross_between_the_versions() {
+    let upstream = Raw::serve(|peer| {
+        while let Some(request) = peer.request() {
+            let seen = format!("{:?}", peer.wire().trailers).to_lowercase();
+            let text = [seen.as_bytes(), &request.body].concat();
+            peer.send(format!(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n",
+                text.len()
+            ));
+            peer.send(text);
+            peer.send("\r\n0\r\nX-Sum: 42\r\n\r\n");
+        }
+    });
+    let gateway = Gateway::start(&format!(
+        "listeners: {{ http: {{ address: \"127.0.0.1:0\", protocols: [h2c] }} }}\n\
+         routes: {{ app: {{ to: \"{}\" }} }}\n",
+        upstream.url()
+    ));
+    let address = gateway.addr("http");
+    let answer = block_on(async {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x-check", HeaderValue::from_static("ok"));
+        let request = Request::post("http://h/").header("te", "trailers").body(()).unwrap();
+        H2::plain(address).await.exchange(request, b"hi", Some(trailers)).await.unwrap()
+    });
+    assert_eq!(String::from_utf8_lossy(&answer.body), "[(\"x-check\", \"ok\")]hi");
+    assert_eq!(answer.trailers.expect("trailers pass")["x-sum"], "42");
+    assert_eq!(answer.head.status(), 200);
+}
+
+#[test]
+fn h2load_runs_clean_over_tls_and_in_plain_text() {
+    let authority = Authority::new();
+    let issued = authority.issue("a", &["localhost", "127.0.0.1"]);
+    let nginx = Nginx::start("location / { return 200 \"0123456789\"; }");
+    let gateway = Gateway::start(&format!(
+        "listeners:\n  http: {{ address: \"127.0.0.1:0\", protocols: [h1, h2c] }}\n  https: {{ address: \"127.0.0.1:0\", tls: true }}\n\
+         tls: {{ certificates: [{}] }}\nroutes: {{ app: {{ to: \"{}\" }} }}\n",
+        issued.yaml(),
+        nginx.url()
+    ));
+    for (listener, more) in
+        [("https", &["-m", "10"][..]), ("http", &["-m", "10"]), ("http", &["--h1"])]
+    {
+        let url = format!("{}/", gateway.url(listener));
+        let load = h2load(&[&["-n", "2000", "-c", "8"], more, &[&url]].concat());
+        assert_eq!((load.succeeded, load.failed, load.ok), (2000, 0, 2000), "{listener} {more:?}");
+    }
+}

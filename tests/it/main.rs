@@ -1,0 +1,25 @@
+//! End-to-end tests: the real binary between real clients and real upstreams. One binary, one file per
+//! feature; `support` holds the parts.
+
+#![allow(clippy::unwrap_used)] // a test may panic anywhere; clippy only knows it inside `#[test]`
+
+mod cli;
+mod client_leaves;
+mod demo;
+mod errors;
+mod examples;
+mod forwarding;
+mod grpc;
+mod http1;
+mod http2;
+mod lifecycle;
+mod observability;
+mod parts;
+mod refused_requests;
+mod reload;
+mod routing;
+mod sse;
+mod stress;
+mod support;
+mod upstream_faults;
+mod websocket;

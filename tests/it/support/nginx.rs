@@ -1,0 +1,106 @@
+//! A real nginx with a configuration and a directory of its own.
+
+use std::{
+    net::SocketAddr, net::TcpListener, net::TcpStream, path::Path, process::Command, time::Duration,
+};
+
+use super::{
+    certs::Issued,
+    process::Process,
+    wait::{DEADLINE, within},
+};
+
+/// A running nginx.
+pub(crate) struct Nginx {
+    _process: Process,
+    home: tempfile::TempDir,
+    address: SocketAddr,
+    scheme: &'static str,
+}
+
+// === impl Nginx ===
+
+impl Nginx {
+    /// Plain HTTP/1.1 with these directives inside `server { }`.
+    #[track_caller]
+    pub(crate) fn start(server: &str) -> Self {
+        Self::with("", server, "http")
+    }
+
+    /// TLS with HTTP/2 offered by ALPN.
+    #[track_caller]
+    pub(crate) fn tls(issued: &Issued, server: &str) -> Self {
+        let server = format!(
+            "ssl_certificate {}; ssl_certificate_key {};\n{server}",
+            issued.cert.display(),
+            issued.key.display()
+        );
+        Self::with("ssl http2", &server, "https")
+    }
+
+    #[track_caller]
+    fn with(listen: &str, server: &str, scheme: &'static str) -> Self {
+        // nginx cannot listen on port 0: a port just freed may be taken by another test, so try again.
+        for _ in 0..10 {
+            if let Some(nginx) = Self::attempt(listen, server, scheme) {
+                return nginx;
+            }
+        }
+        panic!("nginx found no free port ten times over");
+    }
+
+    fn attempt(listen: &str, server: &str, scheme: &'static str) -> Option<Self> {
+        let home = tempfile::tempdir().expect("a temporary directory can be made");
+        let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+        let address = address.expect("there is a free port");
+        let file = home.path().join("nginx.conf");
+        std::fs::write(&file, configuration(home.path(), address, listen, server))
+            .expect("our own directory");
+        let mut command = Command::new("nginx");
+        command.arg("-p").arg(home.path()).arg("-c").arg(&file).args(["-e", "stderr"]);
+        let mut process = Process::start(command, "nginx");
+        let up = within(DEADLINE, || {
+            if process.exited().is_some() {
+                return Some(false);
+            }
+            TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok().then_some(true)
+        });
+        let output = process.output();
+        assert!(up == Some(true) || output.contains("Address already in use"), "nginx: {output}");
+        (up == Some(true)).then_some(Self { _process: process, home, address, scheme })
+    }
+
+    /// As an upstream URL.
+    pub(crate) fn url(&self) -> String {
+        format!("{}://{}", self.scheme, self.address)
+    }
+
+    /// Writes a file below its document root.
+    pub(crate) fn file(&self, name: &str, content: &[u8]) {
+        std::fs::write(self.home.path().join("www").join(name), content)
+            .expect("our own directory");
+    }
+}
+
+fn configuration(home: &Path, address: SocketAddr, listen: &str, server: &str) -> String {
+    std::fs::create_dir_all(home.join("www")).expect("our own directory");
+    let home = home.display();
+    format!(
+        "daemon off; master_process off; worker_processes 1; pid {home}/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    keepalive_requests 10000000;
+    client_max_body_size 0;
+    client_body_temp_path {home}/t1; proxy_temp_path {home}/t2; fastcgi_temp_path {home}/t3;
+    uwsgi_temp_path {home}/t4; scgi_temp_path {home}/t5;
+    server {{
+        listen {address} {listen};
+        root {home}/www;
+        {server}
+    }}
+}}
+"
+    )
+}
