@@ -79,7 +79,7 @@ pub fn load(inputs: &[Input], env: &dyn Fn(&str) -> Option<String>) -> Loaded {
             Input::Text { name, text } => (PathBuf::from(name), text),
         };
         let mut text = text;
-        for name in ["FRONT_URL", "DATA_URL", "HTTP_PORT", "HTTPS_PORT"] {
+        for name in ["FRONT_URL", "DATA_URL", "HTTP_PORT", "HTTPS_PORT", "ADMIN_PORT"] {
             while let Some(start) = text.find(&format!("${{{name}")) {
                 let end = text[start..].find('}').map_or(text.len(), |e| start + e + 1);
                 let default = text[start + name.len() + 4..end - 1].to_owned();
