@@ -45,7 +45,15 @@ pub(super) fn check(arguments: &Arguments, registry: Registry) -> ExitCode {
             count(upstreams, "upstream"),
             count(config.listeners.len(), "listener"),
         );
-        more = Live::check(&config, registry).unwrap_or_else(|problems| problems);
+        // Nothing runs on it: compiling wants to know where tasks would run.
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                complain(&format!("error: {error}"));
+                return ExitCode::from(exit::FAILED);
+            }
+        };
+        more = Live::check(&config, registry, runtime.handle()).unwrap_or_else(|problems| problems);
     }
     let text = candidate.render(more, color());
     if !text.trim().is_empty() {

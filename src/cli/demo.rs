@@ -14,15 +14,11 @@ use std::{
 use super::{
     complain, exit, say,
     services::Services,
-    supervise::{Launch, launch},
+    supervise::{Launch, Up, launch},
 };
 use crate::{
-    config::{
-        Input,
-        model::{Config, ListenerTls, Name},
-    },
+    config::{Input, model::ListenerTls},
     layers::custom::Registry,
-    runtime::live,
 };
 
 /// Arguments of `demo`.
@@ -75,9 +71,7 @@ fn prepare(registry: Registry) -> io::Result<(Services, Routes, Launch)> {
         }),
         registry,
         admin_socket: true,
-        on_ready: Some(Box::new(move |bound, config| {
-            say(&format!("{notes}{}", guide(bound, config, &file, live::dev_ca_cert().as_deref())));
-        })),
+        on_ready: Some(Box::new(move |up| say(&format!("{notes}{}", guide(up, &file))))),
     };
     Ok((services, routes, ready))
 }
@@ -116,9 +110,10 @@ impl Drop for Routes {
 // === what is printed ===
 
 /// Lines to paste, for those routes that the file really has.
-fn guide(bound: &[(Name, String)], config: &Config, file: &Path, ca: Option<&Path>) -> String {
+fn guide(up: &Up<'_>, file: &Path) -> String {
+    let config = up.config;
     let url = |tls: bool| {
-        let listener = bound.iter().find(|(name, _)| {
+        let listener = up.bound.iter().find(|(name, _)| {
             config.listeners.get(name).is_some_and(|l| (l.tls != ListenerTls::None) == tls)
         });
         listener.map(|(_, address)| {
@@ -137,15 +132,14 @@ fn guide(bound: &[(Name, String)], config: &Config, file: &Path, ca: Option<&Pat
         let _ = writeln!(text, "  curl -i {http}/dta");
     }
     if let Some(https) = url(true) {
-        let trust = match ca {
+        let trust = match &up.dev_ca {
             Some(ca) => format!("--cacert '{}'", ca.display()),
             None => "-k".to_owned(),
         };
         let _ = writeln!(text, "\n  # the same over TLS and HTTP/2");
         let _ = writeln!(text, "  curl {trust} {https}/hello");
     }
-    if let Some(admin) = &config.admin.address {
-        let admin = crate::runtime::diff::show_address(&admin.value);
+    if let Some(admin) = &up.admin {
         let _ = writeln!(text, "\n  # what a probe and Prometheus see");
         let _ = writeln!(text, "  curl '{admin}/readyz?verbose'; curl -s {admin}/metrics | head");
     }
@@ -191,7 +185,7 @@ fn steps(http: &str, file: &str) -> [(&'static str, &'static str, String); 7] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config;
+    use crate::config::{self, model::Config};
 
     fn routes() -> Config {
         let input = Input::Text { name: "routes.yaml".to_owned(), text: ROUTES.to_owned() };
@@ -212,8 +206,9 @@ mod tests {
     fn a_file_of_ones_own_gets_only_the_lines_that_fit() {
         let mut config = routes();
         config.routes.retain(|name, _| &**name == "hello");
-        let bound = [("http".into(), "127.0.0.1:81".into())];
-        let text = guide(&bound, &config, Path::new("r.yaml"), None);
+        let bound = vec![("http".into(), "127.0.0.1:81".into())];
+        let up = Up { config: &config, bound, admin: None, dev_ca: None };
+        let text = guide(&up, Path::new("r.yaml"));
         assert!(text.contains("curl http://localhost:81/hello"), "{text}");
         assert!(!text.contains("/split") && !text.contains("https://"), "{text}");
     }

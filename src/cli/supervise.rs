@@ -3,6 +3,7 @@
 
 use std::{
     io,
+    path::PathBuf,
     process::ExitCode,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -24,7 +25,7 @@ use crate::{
     },
     layers::custom::Registry,
     runtime::{
-        live::{self, Live, StartError},
+        live::{Live, StartError},
         reload::{Candidate, Env, Reloader, Status, Target, Trigger},
         watch::watch,
     },
@@ -33,6 +34,7 @@ use crate::{
         signals::{Request, Signals},
         systemd::{self, InheritedFds},
     },
+    telemetry::log,
 };
 
 /// What to run.
@@ -45,12 +47,24 @@ pub(super) struct Launch {
     pub(super) registry: Registry,
     /// Listen on the admin socket.
     pub(super) admin_socket: bool,
-    /// Called once with the names and addresses of the listeners.
+    /// Called once, when it serves.
     pub(super) on_ready: Option<OnReady>,
 }
 
 /// See [`Launch::on_ready`].
-pub(super) type OnReady = Box<dyn FnOnce(&[(Name, String)], &Config)>;
+pub(super) type OnReady = Box<dyn FnOnce(&Up<'_>)>;
+
+/// Where a gateway serves.
+pub(super) struct Up<'a> {
+    /// Its configuration.
+    pub(super) config: &'a Config,
+    /// Names and addresses of its listeners.
+    pub(super) bound: Vec<(Name, String)>,
+    /// Where metrics and probes are.
+    pub(super) admin: Option<String>,
+    /// The certificate of the development CA.
+    pub(super) dev_ca: Option<PathBuf>,
+}
 
 /// The running gateway, as the reload engine sees it.
 struct Process {
@@ -72,12 +86,16 @@ pub(super) fn launch(launch: Launch) -> ExitCode {
     let begun = Instant::now();
     // Before any thread is there: the variables are taken out of the environment.
     let inherited = InheritedFds::take();
+    // Somebody who embeds us may have a log already.
+    let log = log::Diagnostics::install().ok();
     let mut candidate = Candidate::read(&launch.inputs, &launch.env);
     let Some(config) = candidate.take() else {
         complain(&candidate.loaded.render(color()));
         return ExitCode::from(exit::BAD_CONFIG);
     };
-    live::start_log(&config.logs);
+    if let Some(log) = &log {
+        log.apply(&config.logs);
+    }
     inherited.report();
     let runtime = match control_runtime() {
         Ok(runtime) => runtime,
@@ -87,7 +105,7 @@ pub(super) fn launch(launch: Launch) -> ExitCode {
         }
     };
     let code = runtime.block_on(async {
-        match start(&config, &mut candidate, launch, inherited, begun).await {
+        match start(&config, &mut candidate, launch, (inherited, log), begun).await {
             Ok(running) => running.serve().await,
             Err(code) => code,
         }
@@ -119,7 +137,7 @@ async fn start(
     config: &Arc<Config>,
     candidate: &mut Candidate,
     launch: Launch,
-    inherited: InheritedFds,
+    (inherited, log): (InheritedFds, Option<log::Diagnostics>),
     begun: Instant,
 ) -> Result<Running, ExitCode> {
     let signals = Signals::listen().map_err(|error| {
@@ -129,7 +147,7 @@ async fn start(
     let open_files = limits::raise_open_files();
     let workers = limits::workers(config.server.workers);
     tracing::info!(workers, open_files, "limits");
-    let started = Live::start(config, launch.registry, workers, inherited);
+    let started = Live::start(config, launch.registry, workers, inherited, log);
     let (live, ready) = started.map_err(|error| refuse(candidate, error))?;
     let admin = Admin::default();
     let prepared = admin
@@ -155,13 +173,14 @@ async fn start(
     process.follow_socket(config, &control);
     control.health.started();
     let status = control.reloader.status();
-    process.live.count_reload(true, &status.hash);
+    process.live.count_in_use(&status.hash);
     let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(routes = status.routes, hash = status.hash, workers, ms, "ready");
     systemd::ready(&status);
     tokio::spawn(systemd::feed_watchdog());
     if let Some(on_ready) = launch.on_ready {
-        on_ready(&process.live.bound(), config);
+        let (bound, admin) = (process.live.bound(), process.admin.bound());
+        on_ready(&Up { config, bound, admin, dev_ca: process.live.dev_ca_cert() });
     }
     let watch = tokio::spawn(watch(Arc::clone(&control.reloader)));
     Ok(Running { process, control, signals, drain, watch })
@@ -241,7 +260,11 @@ impl Target for Process {
     }
 
     fn end(&self, status: &Status) {
-        self.live.count_reload(status.error.is_none(), &status.hash);
+        let applied = status.error.is_none();
+        self.live.count_reload(applied);
+        if applied {
+            self.live.count_in_use(&status.hash);
+        }
         systemd::ready(status);
     }
 }
@@ -288,8 +311,11 @@ impl Running {
                 tokio::spawn(async move { reloader.reload(Trigger::Signal).await });
             }
             Request::ReopenLogs => {
-                self.process.live.reopen_logs();
-                tracing::info!("log files opened again");
+                let process = Arc::clone(&self.process);
+                tokio::task::spawn_blocking(move || match process.live.reopen_logs() {
+                    Ok(()) => tracing::info!("log files opened again"),
+                    Err(error) => tracing::error!(%error, "log files cannot be opened again"),
+                });
             }
             Request::Upgrade => {
                 tracing::warn!(

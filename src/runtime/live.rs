@@ -1,18 +1,20 @@
 //! The running gateway as one thing a configuration can be applied to. The only place outside the
 //! data plane that knows how it is compiled, prepared, stored and committed.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::runtime::Handle;
 
 use super::{Context, Runtime, compile};
 use crate::{
     config::{
         diagnostic::{Diagnostic, Diagnostics, Place},
-        model::{Config, Logs, Name},
+        model::{Config, ListenerTls, Name},
     },
     gateway::Gateway,
     layers::custom::Registry,
     server::{Server, systemd::InheritedFds},
-    telemetry::{access_log::AccessLog, log, metrics::Metrics},
+    telemetry::{log, metrics::Metrics},
 };
 
 /// Gateway, workers and what they share.
@@ -21,8 +23,12 @@ pub struct Live {
     server: Server,
     context: Context,
     inherited: InheritedFds,
+    log: Option<log::Diagnostics>,
     workers: usize,
 }
+
+/// The log writer gets this long to write what is left.
+const FLUSH: Duration = Duration::from_secs(2);
 
 /// A configuration that is compiled and whose listeners are bound, not yet accepting.
 pub struct Ready {
@@ -45,7 +51,7 @@ pub enum StartError {
 
 impl Live {
     /// Starts the workers on `config` and binds its listeners. They accept after
-    /// [`Self::commit`] of what is returned beside.
+    /// [`Self::commit`] of what is returned beside. Must be called inside the control runtime.
     ///
     /// # Errors
     /// Everything that is wrong with the configuration.
@@ -54,26 +60,40 @@ impl Live {
         registry: Registry,
         workers: usize,
         inherited: InheritedFds,
+        log: Option<log::Diagnostics>,
     ) -> Result<(Self, Ready), StartError> {
-        let context = context(config, registry);
+        // Pools are sharded by worker, so this comes before anything is compiled.
+        Server::plan_workers(workers);
+        let context = context(config, registry, &Handle::current());
         let (runtime, warnings) =
             compile(Arc::clone(config), None, &context).map_err(StartError::Config)?;
         let gateway = Gateway::new(runtime);
         let server = Server::start(&gateway, workers, Arc::clone(&context.metrics))
             .map_err(|error| StartError::Bind(failure("the workers cannot be started", &error)))?;
         let prepared = server.prepare(config, &inherited).map_err(StartError::Bind)?;
-        let live = Self { gateway, server, context, inherited, workers };
+        let live = Self { gateway, server, context, inherited, log, workers };
         Ok((live, Ready { runtime: None, prepared, warnings }))
     }
 
     /// Whether `config` would be accepted, as far as can be told without sockets, network and
-    /// writes.
+    /// writes: no log file is opened and no development CA is made.
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn check(config: &Arc<Config>, registry: Registry) -> Result<Diagnostics, Diagnostics> {
-        let context = context(config, registry);
-        compile(Arc::clone(config), None, &context).map(|(_, warnings)| warnings)
+    pub fn check(
+        config: &Config,
+        registry: Registry,
+        handle: &Handle,
+    ) -> Result<Diagnostics, Diagnostics> {
+        let context = context(config, registry, handle);
+        let mut harmless = config.clone();
+        harmless.logs.access = None;
+        for listener in harmless.listeners.values_mut() {
+            if matches!(listener.tls, ListenerTls::Dev | ListenerTls::Auto) {
+                listener.tls = ListenerTls::None;
+            }
+        }
+        compile(Arc::new(harmless), None, &context).map(|(_, warnings)| warnings)
     }
 
     /// Compiles `config` and binds what is new in it. Changes nothing that runs.
@@ -94,7 +114,11 @@ impl Live {
             self.gateway.store(runtime);
         }
         self.server.commit(ready.prepared);
-        change_log(&self.config().logs);
+        let config = self.config();
+        self.context.metrics.set_buckets(&config.metrics.buckets);
+        if let Some(log) = &self.log {
+            log.apply(&config.logs);
+        }
         ready.warnings
     }
 
@@ -130,18 +154,23 @@ impl Live {
 
     /// Ends what is still open, and writes out the logs.
     pub fn end(&self) {
-        self.server.abort();
+        self.server.stop();
         self.flush_logs();
     }
 
     /// Writes out the logs.
     pub fn flush_logs(&self) {
-        self.context.access_log.flush();
+        if !self.gateway.current().access_log.flush(FLUSH) {
+            tracing::warn!("access log lines are lost: they could not be written in time");
+        }
     }
 
-    /// Opens the log files again, after they have been rotated.
-    pub fn reopen_logs(&self) {
-        self.context.access_log.reopen();
+    /// Opens the log files again, after they have been rotated. Blocks.
+    ///
+    /// # Errors
+    /// The file cannot be opened; the old one is written on.
+    pub fn reopen_logs(&self) -> io::Result<()> {
+        self.gateway.current().access_log.reopen()
     }
 
     /// All metrics, in the text format of Prometheus.
@@ -149,9 +178,19 @@ impl Live {
         self.context.metrics.render()
     }
 
+    /// A configuration is in use, at the start or by a reload.
+    pub fn count_in_use(&self, hash: &str) {
+        self.context.metrics.config_in_use(hash, env!("CARGO_PKG_VERSION"));
+    }
+
     /// Counts a reload.
-    pub fn count_reload(&self, ok: bool, hash: &str) {
-        self.context.metrics.config_reload(ok, hash);
+    pub fn count_reload(&self, applied: bool) {
+        self.context.metrics.reloaded(applied);
+    }
+
+    /// Where the certificate of the development CA is, if one is in use.
+    pub fn dev_ca_cert(&self) -> Option<PathBuf> {
+        self.gateway.current().dev_ca_cert()
     }
 }
 
@@ -169,27 +208,10 @@ impl std::fmt::Debug for Ready {
 
 // === the parts of others ===
 
-fn context(config: &Config, registry: Registry) -> Context {
-    Context {
-        metrics: Arc::new(Metrics::new(&config.metrics)),
-        access_log: Arc::new(AccessLog),
-        registry,
-    }
-}
-
-/// Starts the diagnostics log.
-pub fn start_log(logs: &Logs) {
-    log::init(logs);
-}
-
-/// Follows a changed `logs.level`.
-fn change_log(_: &Logs) {
-    // STAND-IN: the log's reload handle
-}
-
-/// Where the certificate of the development CA is, if one has been made.
-pub fn dev_ca_cert() -> Option<PathBuf> {
-    None // STAND-IN: DevCa::default_dir() joined with the name of its certificate
+fn context(config: &Config, registry: Registry, handle: &Handle) -> Context {
+    let metrics = Arc::new(Metrics::new(&config.metrics.buckets));
+    // STAND-IN: the resolver of upstream names, whose tasks run on the control runtime
+    Context { metrics, registry, resolver: handle.clone() }
 }
 
 fn failure(what: &str, error: &io::Error) -> Diagnostics {

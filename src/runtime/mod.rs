@@ -21,6 +21,16 @@ use crate::{
 pub struct Runtime {
     /// STAND-IN.
     pub config: Arc<Config>,
+    /// STAND-IN.
+    pub access_log: Arc<AccessLog>,
+}
+
+impl Runtime {
+    /// STAND-IN.
+    pub fn dev_ca_cert(&self) -> Option<std::path::PathBuf> {
+        self.config.server.via.then_some(())?;
+        None
+    }
 }
 
 /// STAND-IN.
@@ -29,9 +39,9 @@ pub struct Context {
     /// STAND-IN.
     pub metrics: Arc<Metrics>,
     /// STAND-IN.
-    pub access_log: Arc<AccessLog>,
-    /// STAND-IN.
     pub registry: Registry,
+    /// STAND-IN.
+    pub resolver: tokio::runtime::Handle,
 }
 
 /// STAND-IN.
@@ -49,5 +59,5 @@ pub fn compile(
     if problems.has_errors() {
         return Err(problems);
     }
-    Ok((Runtime { config }, problems))
+    Ok((Runtime { config, access_log: Arc::new(AccessLog) }, problems))
 }

@@ -95,5 +95,8 @@ impl Server {
     }
 
     /// STAND-IN.
-    pub fn abort(&self) {}
+    pub fn plan_workers(_: usize) {}
+
+    /// STAND-IN.
+    pub fn stop(&self) {}
 }

@@ -1,10 +1,25 @@
 //! STAND-IN for the diagnostics log; drop for the real one.
 
-use crate::config::model::{LogFormat, Logs};
+use std::io;
+
+use crate::config::model::Logs;
 
 /// STAND-IN.
-pub fn init(logs: &Logs) {
-    let json = logs.format != Some(LogFormat::Pretty);
-    let builder = tracing_subscriber::fmt().with_max_level(logs.level);
-    let _ = if json { builder.json().flatten_event(true).try_init() } else { builder.try_init() };
+#[derive(Debug)]
+pub struct Diagnostics;
+
+impl Diagnostics {
+    /// STAND-IN.
+    pub fn install() -> Result<Self, String> {
+        tracing_subscriber::fmt()
+            .with_writer(io::stderr)
+            .json()
+            .flatten_event(true)
+            .try_init()
+            .map_err(|e| e.to_string())
+            .map(|()| Self)
+    }
+
+    /// STAND-IN.
+    pub fn apply(&self, _: &Logs) {}
 }

@@ -5,25 +5,34 @@ use parking_lot::Mutex;
 /// STAND-IN.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    last: Mutex<String>,
+    last: Mutex<(bool, String)>,
 }
 
 impl Metrics {
     /// STAND-IN.
-    pub fn new(_: &crate::config::model::Metrics) -> Self {
+    pub fn new(_: &[f64]) -> Self {
         Self::default()
     }
 
     /// STAND-IN.
+    pub fn set_buckets(&self, _: &[f64]) {}
+
+    /// STAND-IN.
     pub fn render(&self) -> String {
-        self.last.lock().clone()
+        let (ok, hash) = &*self.last.lock();
+        let ok = u8::from(*ok);
+        format!(
+            "tidegate_config_last_reload_successful {ok}\ntidegate_config_info{{hash=\"{hash}\"}} 1\n"
+        )
     }
 
     /// STAND-IN.
-    pub fn config_reload(&self, ok: bool, hash: &str) {
-        *self.last.lock() = format!(
-            "tidegate_config_last_reload_successful {}\ntidegate_config_info{{hash=\"{hash}\"}} 1\n",
-            u8::from(ok)
-        );
+    pub fn config_in_use(&self, hash: &str, _: &str) {
+        *self.last.lock() = (true, hash.to_owned());
+    }
+
+    /// STAND-IN.
+    pub fn reloaded(&self, ok: bool) {
+        self.last.lock().0 = ok;
     }
 }
