@@ -9,8 +9,8 @@ use crate::{
     config::diagnostic::{Diagnostics, Severity},
     layers::custom::Registry,
     runtime::{
+        candidate::{Candidate, Env},
         live::Live,
-        reload::{Candidate, Env},
     },
 };
 

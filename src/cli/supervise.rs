@@ -1,37 +1,36 @@
-//! The life of a running gateway: cold start, ready, signals, drain, end. Everything here runs on
-//! the control runtime; the workers have their own.
+//! The cold start of a gateway, up to the moment it is ready. Everything here runs on the control
+//! runtime; the workers have their own.
 
 use std::{
     io,
     path::PathBuf,
     process::ExitCode,
     sync::{Arc, OnceLock},
-    time::Duration,
 };
 
 use tokio::{
     runtime::{Builder, Runtime},
     sync::mpsc,
-    time::{self, Instant},
+    time::Instant,
 };
 
-use super::{color, complain, count, exit};
+use super::{color, complain, exit, process::Process, serve::Running};
 use crate::{
     admin::{Admin, AdminSocket, Control, Health},
     config::{
         Input,
-        diagnostic::Diagnostics,
         model::{Config, Name},
     },
     layers::custom::Registry,
     runtime::{
+        candidate::{Candidate, Env},
         live::{Live, StartError},
-        reload::{Candidate, Env, Reloader, Status, Target, Trigger},
+        reload::{Reloader, Target},
         watch::watch,
     },
     server::{
         limits,
-        signals::{Request, Signals},
+        signals::Signals,
         systemd::{self, InheritedFds},
     },
     telemetry::log,
@@ -66,20 +65,8 @@ pub(super) struct Up<'a> {
     pub(super) dev_ca: Option<PathBuf>,
 }
 
-/// The running gateway, as the reload engine sees it.
-struct Process {
-    live: Live,
-    admin: Admin,
-    socket: Option<AdminSocket>,
-    /// Set right after the reload engine exists, before anything can reload.
-    control: OnceLock<Arc<Control>>,
-}
-
 /// Threads of the control runtime.
 const CONTROL_THREADS: usize = 2;
-
-/// How often a drain looks whether it is done.
-const DRAIN_POLL: Duration = Duration::from_millis(20);
 
 /// Runs until it is told to end.
 pub(super) fn launch(launch: Launch) -> ExitCode {
@@ -123,15 +110,6 @@ fn control_runtime() -> io::Result<Runtime> {
 }
 
 // === cold start ===
-
-/// A gateway that serves.
-struct Running {
-    process: Arc<Process>,
-    control: Arc<Control>,
-    signals: Signals,
-    drain: mpsc::Receiver<()>,
-    watch: tokio::task::JoinHandle<()>,
-}
 
 async fn start(
     config: &Arc<Config>,
@@ -207,151 +185,4 @@ fn refuse(candidate: &mut Candidate, error: StartError) -> ExitCode {
     };
     complain(&candidate.render(problems, color()));
     ExitCode::from(code)
-}
-
-// === impl Process ===
-
-impl Process {
-    /// Logs the listeners that are not in `before`; tools read the addresses from these lines.
-    fn announce(&self, before: &[(Name, String)]) {
-        for new in self.live.bound().iter().filter(|now| !before.contains(now)) {
-            let (listener, address) = (&*new.0, &*new.1);
-            tracing::info!(listener, address, "listening");
-        }
-    }
-
-    fn follow_socket(&self, config: &Config, control: &Arc<Control>) {
-        if let Some(socket) = &self.socket {
-            socket.follow(config.admin.socket.as_deref(), control);
-        }
-    }
-}
-
-impl Target for Process {
-    fn config(&self) -> Arc<Config> {
-        self.live.config()
-    }
-
-    fn apply(&self, config: Arc<Config>) -> Result<Diagnostics, Diagnostics> {
-        let admin = self.admin.prepare(&config.admin, self.live.inherited());
-        let ready = self.live.prepare(&config);
-        let (admin, ready) = match (admin, ready) {
-            (Ok(admin), Ok(ready)) => (admin, ready),
-            (Err(mut one), Err(other)) => {
-                one.items.extend(other.items);
-                return Err(one);
-            }
-            (Err(problems), Ok(_)) | (Ok(_), Err(problems)) => return Err(problems),
-        };
-        let before = self.live.bound();
-        let warnings = self.live.commit(ready);
-        self.announce(&before);
-        if let Some(control) = self.control.get() {
-            if let Some(address) = self.admin.commit(admin, control) {
-                tracing::info!(listener = "admin", address, "listening");
-            }
-            self.follow_socket(&config, control);
-        }
-        Ok(warnings)
-    }
-
-    fn begin(&self) {
-        systemd::reloading();
-    }
-
-    fn end(&self, status: &Status) {
-        let applied = status.error.is_none();
-        self.live.count_reload(applied);
-        if applied {
-            self.live.count_in_use(&status.hash);
-        }
-        systemd::ready(status);
-    }
-}
-
-// === impl Running ===
-
-impl Running {
-    /// Serves until a signal or a verb says to end.
-    async fn serve(mut self) -> ExitCode {
-        let delay = loop {
-            tokio::select! {
-                signal = self.signals.next() => match signal {
-                    Request::Drain => break true,
-                    Request::DrainNow => break false,
-                    other => self.handle(other),
-                },
-                // The sender lives in `control`, so this is never `None`.
-                _ = self.drain.recv() => break true,
-            }
-        };
-        let Self { process, control, mut signals, watch, .. } = self;
-        watch.abort();
-        let code = tokio::select! {
-            () = drain(&process, &control, delay) => {
-                process.live.end();
-                ExitCode::SUCCESS
-            }
-            () = second(&mut signals) => {
-                tracing::warn!(connections = process.live.connections(), "ended by a second signal");
-                process.live.flush_logs();
-                ExitCode::from(exit::FORCED)
-            }
-        };
-        if let Some(socket) = &process.socket {
-            socket.close();
-        }
-        code
-    }
-
-    fn handle(&self, signal: Request) {
-        match signal {
-            Request::Reload => {
-                let reloader = Arc::clone(&self.control.reloader);
-                tokio::spawn(async move { reloader.reload(Trigger::Signal).await });
-            }
-            Request::ReopenLogs => {
-                let process = Arc::clone(&self.process);
-                tokio::task::spawn_blocking(move || match process.live.reopen_logs() {
-                    Ok(()) => tracing::info!("log files opened again"),
-                    Err(error) => tracing::error!(%error, "log files cannot be opened again"),
-                });
-            }
-            Request::Upgrade => {
-                tracing::warn!(
-                    "SIGUSR2 is reserved for starting a new binary and does nothing yet"
-                );
-            }
-            Request::Drain | Request::DrainNow => {}
-        }
-    }
-}
-
-/// Readiness fails, then the listeners close, then what is under way finishes.
-async fn drain(process: &Process, control: &Control, delay: bool) {
-    let server = process.live.config().server.clone();
-    let wait = if delay { server.drain_delay } else { Duration::ZERO };
-    control.health.drain();
-    systemd::stopping(wait + server.drain_timeout);
-    let connections = process.live.connections();
-    tracing::info!(connections, delay = ?wait, timeout = ?server.drain_timeout, "draining");
-    // A reload under way ends before the listeners close, or it would open new ones.
-    tokio::join!(control.reloader.close(), time::sleep(wait));
-    process.live.start_drain();
-    let deadline = Instant::now() + server.drain_timeout;
-    while process.live.connections() > 0 && Instant::now() < deadline {
-        time::sleep(DRAIN_POLL).await;
-    }
-    match process.live.connections() {
-        0 => tracing::info!("drained"),
-        left => {
-            let left = count(left, "connection");
-            tracing::warn!("drain.timeout is over, {left} cut");
-        }
-    }
-}
-
-/// Waits for a signal that means "now".
-async fn second(signals: &mut Signals) {
-    while !matches!(signals.next().await, Request::Drain | Request::DrainNow) {}
 }

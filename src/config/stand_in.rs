@@ -104,7 +104,7 @@ pub fn load(inputs: &[Input], env: &dyn Fn(&str) -> Option<String>) -> Loaded {
             }
         }
     }
-    loaded.hash = format!("{:016x}", super::super::runtime::reload::digest(&[all.as_bytes()]));
+    loaded.hash = format!("{:016x}", super::super::runtime::candidate::digest(&[all.as_bytes()]));
     if !loaded.diagnostics.has_errors() {
         loaded.config = Some(config);
     }

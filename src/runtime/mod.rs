@@ -1,5 +1,6 @@
 //! STAND-IN for the compiled runtime; drop everything but the `mod` lines for the real one.
 
+pub mod candidate;
 pub mod diff;
 pub mod live;
 pub mod reload;

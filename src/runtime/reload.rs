@@ -4,8 +4,7 @@
 
 use std::{
     collections::BTreeSet,
-    fmt, fs,
-    hash::{BuildHasher, Hasher},
+    fmt,
     path::PathBuf,
     sync::{
         Arc,
@@ -17,15 +16,11 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::diff::Diff;
-use crate::config::{
-    self, Input, Loaded,
-    diagnostic::Diagnostics,
-    model::{Config, ListenerTls},
+use super::{
+    candidate::{Candidate, Env},
+    diff::Diff,
 };
-
-/// Where variables in the files come from.
-pub type Env = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+use crate::config::{Input, diagnostic::Diagnostics, model::Config};
 
 /// What a configuration takes effect on.
 pub trait Target: Send + Sync + 'static {
@@ -93,16 +88,6 @@ pub struct Status {
     pub error: Option<String>,
 }
 
-/// A configuration that has been read.
-pub struct Candidate {
-    /// What the loader says, sources and findings included.
-    pub loaded: Loaded,
-    /// Fingerprint of every file it depends on.
-    pub hash: String,
-    /// Every file it depends on: configuration, certificates, keys, directories of includes.
-    pub files: BTreeSet<PathBuf>,
-}
-
 /// The reload engine.
 pub struct Reloader {
     inputs: Vec<Input>,
@@ -120,73 +105,6 @@ const SETTLE: Duration = Duration::from_secs(1);
 
 /// Digits of a hash that are shown.
 const SHORT_HASH: usize = 8;
-
-// === impl Candidate ===
-
-impl Candidate {
-    /// Reads every file.
-    pub fn read(inputs: &[Input], env: &Env) -> Self {
-        let loaded = config::load(inputs, &**env);
-        let mut files: BTreeSet<PathBuf> = loaded.files.iter().cloned().collect();
-        let material = loaded.config.as_ref().map(material).unwrap_or_default();
-        let mut parts = vec![loaded.hash.clone().into_bytes()];
-        parts.extend(material.iter().map(|path| fs::read(path).unwrap_or_default()));
-        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-        let hash = format!("{:016x}", digest(&parts));
-        files.extend(material);
-        Self { loaded, hash, files }
-    }
-
-    /// Findings in addition to the loader's, rendered with them.
-    pub fn render(&mut self, more: Diagnostics, color: bool) -> String {
-        self.loaded.diagnostics.items.extend(more.items);
-        self.loaded.render(color)
-    }
-
-    /// The configuration, if the loader found no error.
-    pub fn take(&mut self) -> Option<Arc<Config>> {
-        let refused = self.loaded.diagnostics.has_errors();
-        self.loaded.config.take().filter(|_| !refused).map(Arc::new)
-    }
-}
-
-impl fmt::Debug for Candidate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Candidate").field("hash", &self.hash).finish_non_exhaustive()
-    }
-}
-
-/// Files that are not configuration and shape what runs: certificates and keys.
-fn material(config: &Config) -> BTreeSet<PathBuf> {
-    let mut files = BTreeSet::new();
-    let served =
-        config.listeners.values().any(|l| matches!(l.tls, ListenerTls::Files | ListenerTls::Auto));
-    if served || !config.tls.certificates.is_empty() {
-        for certificate in &config.tls.certificates {
-            files.insert(certificate.cert.value.clone());
-            files.insert(certificate.key.value.clone());
-        }
-    }
-    for upstream in config.upstreams.values() {
-        files.extend(upstream.tls.ca.iter().map(|path| path.value.clone()));
-        if let Some((cert, key)) = &upstream.tls.client {
-            files.insert(cert.value.clone());
-            files.insert(key.value.clone());
-        }
-    }
-    files
-}
-
-/// A fingerprint; the same in every run of this build. It tells changes apart, it does not prove
-/// anything to anybody.
-pub fn digest(parts: &[&[u8]]) -> u64 {
-    let mut hasher = ahash::RandomState::with_seeds(1, 2, 3, 4).build_hasher();
-    for part in parts {
-        hasher.write_usize(part.len());
-        hasher.write(part);
-    }
-    hasher.finish()
-}
 
 // === impl Status ===
 
@@ -256,8 +174,15 @@ impl Reloader {
         self.closed.store(true, Ordering::Release);
     }
 
-    /// Reads all files and lets them take effect, or says why not.
+    /// Reads all files and lets them take effect, or says why not. Whoever asked may go away: the
+    /// reload is finished all the same, and [`Self::close`] waits for it.
     pub async fn reload(self: &Arc<Self>, trigger: Trigger) -> Outcome {
+        let engine = Arc::clone(self);
+        let task = tokio::spawn(async move { engine.take_turn(trigger).await });
+        task.await.unwrap_or_else(|error| Outcome::Refused { errors: error.to_string() })
+    }
+
+    async fn take_turn(self: &Arc<Self>, trigger: Trigger) -> Outcome {
         let _turn = self.turn.lock().await;
         if self.closed.load(Ordering::Acquire) {
             return Outcome::Refused { errors: "the gateway is draining".to_owned() };

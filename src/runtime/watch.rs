@@ -16,7 +16,10 @@ use notify::{
 };
 use tokio::{sync::mpsc, time};
 
-use super::reload::{Reloader, Trigger, digest};
+use super::{
+    candidate::digest,
+    reload::{Reloader, Trigger},
+};
 
 /// Quiet time after the last event.
 const DEBOUNCE: Duration = Duration::from_millis(250);

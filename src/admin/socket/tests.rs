@@ -11,7 +11,10 @@ use crate::{
         diagnostic::{Diagnostic, Diagnostics, Place},
         model::Config,
     },
-    runtime::reload::{Candidate, Env, Reloader, Status, Target},
+    runtime::{
+        candidate::{Candidate, Env},
+        reload::{Reloader, Status, Target},
+    },
 };
 
 /// Takes every configuration, except those with a route called `poison`.

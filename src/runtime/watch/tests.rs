@@ -10,7 +10,10 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     config::{Input, diagnostic::Diagnostics, model::Config},
-    runtime::reload::{Candidate, Env, Outcome, Status, Target},
+    runtime::{
+        candidate::{Candidate, Env},
+        reload::{Outcome, Status, Target},
+    },
 };
 
 /// What the configuration takes effect on here: a list of the route names that went live.
