@@ -56,7 +56,7 @@ fn ready(control: &Control, verbose: bool) -> Response<Full<Bytes>> {
         let sign = if ok { '+' } else { '-' };
         let _ = writeln!(body, "[{sign}] {name}{note}");
     };
-    line(started, "config live", &format!(": {}, {} routes", reload.short_hash(), reload.routes));
+    line(started, "config live", &format!(": {reload}"));
     line(started, "listeners bound", "");
     line(!draining, "not draining", "");
     // For information: the configuration that was there before goes on serving.

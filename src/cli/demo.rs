@@ -51,18 +51,24 @@ pub(super) fn demo(_: &Arguments, registry: Registry) -> ExitCode {
 fn prepare(registry: Registry) -> io::Result<(Services, Routes, Launch)> {
     let services = Services::start()?;
     let routes = Routes::find()?;
-    let ports = PORTS.map(|(name, usual)| (name, free_port(usual)));
+    // A port that somebody has chosen is theirs to free.
+    let ports = PORTS.map(|(name, usual)| {
+        let chosen = std::env::var(name).ok().and_then(|port| port.parse().ok());
+        (name, chosen.unwrap_or_else(|| free_port(usual)))
+    });
     let mut notes = String::new();
-    for ((_, usual), (_, port)) in PORTS.iter().zip(&ports).filter(|((_, u), (_, p))| u != p) {
-        let _ =
-            writeln!(notes, "  (port {usual} is taken on this machine, {port} is used instead)");
+    for ((name, usual), (_, port)) in PORTS.iter().zip(&ports) {
+        if usual != port && std::env::var_os(name).is_none() {
+            let _ = writeln!(notes, "  (port {usual} is taken on this machine, so it is {port})");
+        }
     }
     let mut variables: Vec<(&str, String)> = vec![
         ("FRONT_URL", format!("http://{}", services.front)),
         ("DATA_URL", format!("http://{}", services.data)),
     ];
     variables.extend(ports.map(|(name, port)| (name, port.to_string())));
-    let file = routes.path.clone();
+    // The lines are pasted in another terminal, in any directory.
+    let file = std::path::absolute(&routes.path)?;
     let ready = Launch {
         inputs: vec![Input::File(routes.path.clone())],
         env: Arc::new(move |name| {
@@ -76,8 +82,7 @@ fn prepare(registry: Registry) -> io::Result<(Services, Routes, Launch)> {
     Ok((services, routes, ready))
 }
 
-/// `usual`, or any port that is free if somebody has it. Said by the operator's environment, it is
-/// the operator's.
+/// `usual`, or any port that is free if somebody has it.
 fn free_port(usual: u16) -> u16 {
     let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).and_then(|s| s.local_addr());
     bind(usual).or_else(|_| bind(0)).map_or(usual, |address| address.port())

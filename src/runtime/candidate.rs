@@ -5,7 +5,8 @@ use std::{
     collections::BTreeSet,
     fmt, fs,
     hash::{BuildHasher, Hasher},
-    path::PathBuf,
+    io::{self, Read},
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -28,6 +29,9 @@ pub struct Candidate {
     pub files: BTreeSet<PathBuf>,
 }
 
+/// Bytes of a file that are compared.
+const MAX_COMPARED: u64 = 32 << 20;
+
 // === impl Candidate ===
 
 impl Candidate {
@@ -37,7 +41,7 @@ impl Candidate {
         let mut files: BTreeSet<PathBuf> = loaded.files.iter().cloned().collect();
         let material = loaded.config.as_ref().map(material).unwrap_or_default();
         let mut parts = vec![loaded.hash.clone().into_bytes()];
-        parts.extend(material.iter().map(|path| fs::read(path).unwrap_or_default()));
+        parts.extend(material.iter().map(|path| content(path)));
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         let hash = format!("{:016x}", digest(&parts));
         files.extend(material);
@@ -84,6 +88,24 @@ fn material(config: &Config) -> BTreeSet<PathBuf> {
     files
 }
 
+/// What a file says, for comparing; why it cannot be read is also something it says. Of a file
+/// larger than any that is loaded only the beginning is read, and when it was changed.
+pub(super) fn content(path: &Path) -> Vec<u8> {
+    let read = || -> io::Result<Vec<u8>> {
+        let meta = fs::metadata(path)?;
+        if !meta.is_file() {
+            return Err(io::Error::other("not a file"));
+        }
+        let mut text = Vec::new();
+        fs::File::open(path)?.take(MAX_COMPARED).read_to_end(&mut text)?;
+        if meta.len() > MAX_COMPARED {
+            text.extend(format!("\0{} {:?}", meta.len(), meta.modified()?).into_bytes());
+        }
+        Ok(text)
+    };
+    read().unwrap_or_else(|error| format!("\0{error}").into_bytes())
+}
+
 /// A fingerprint; the same in every run of this build. It tells changes apart, it does not prove
 /// anything to anybody.
 pub fn digest(parts: &[&[u8]]) -> u64 {
@@ -93,4 +115,33 @@ pub fn digest(parts: &[&[u8]]) -> u64 {
         hasher.write(part);
     }
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_huge_file_is_not_read_whole_and_still_compared() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(MAX_COMPARED + 10).unwrap();
+        let before = content(file.path());
+        assert!(before.len() < usize::try_from(MAX_COMPARED).unwrap() + 100);
+        file.as_file().set_len(MAX_COMPARED + 11).unwrap();
+        assert_ne!(content(file.path()), before);
+    }
+
+    #[test]
+    fn a_directory_and_a_missing_file_are_different() {
+        let dir = tempfile::tempdir().unwrap();
+        let (here, gone) = (content(dir.path()), content(&dir.path().join("gone")));
+        assert!(here.starts_with(b"\0") && gone.starts_with(b"\0"));
+        assert_ne!(here, gone);
+    }
+
+    #[test]
+    fn parts_do_not_run_into_each_other() {
+        assert_ne!(digest(&[b"ab", b"c"]), digest(&[b"a", b"bc"]));
+        assert_eq!(digest(&[b"ab", b"c"]), digest(&[b"ab", b"c"]));
+    }
 }

@@ -103,9 +103,6 @@ pub struct Reloader {
 /// A file that an editor has half written is whole after this.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// Digits of a hash that are shown.
-const SHORT_HASH: usize = 8;
-
 // === impl Status ===
 
 impl Status {
@@ -115,18 +112,14 @@ impl Status {
         let routes = config.routes.len();
         Self { hash, routes, applied: 0, refused: 0, since, error: None }
     }
-
-    /// The hash as people see it.
-    pub fn short_hash(&self) -> &str {
-        self.hash.get(..SHORT_HASH).unwrap_or(&self.hash)
-    }
 }
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hash = self.hash.get(..4).unwrap_or(&self.hash);
         let Self { routes, refused, .. } = self;
-        write!(f, "{routes} routes, config {hash}, {refused} failed reloads")?;
+        let s = if *routes == 1 { "" } else { "s" };
+        write!(f, "{routes} route{s}, config {hash}, {refused} failed reloads")?;
         if self.error.is_some() { f.write_str("; the last reload was refused") } else { Ok(()) }
     }
 }

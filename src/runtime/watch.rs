@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs, io,
+    fs,
     path::{Component, Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -17,7 +17,7 @@ use notify::{
 use tokio::{sync::mpsc, time};
 
 use super::{
-    candidate::digest,
+    candidate::{content, digest},
     reload::{Reloader, Trigger},
 };
 
@@ -198,14 +198,6 @@ async fn fingerprint(files: BTreeSet<PathBuf>) -> u64 {
         digest(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>())
     });
     work.await.unwrap_or_default()
-}
-
-/// What a file says; why it cannot be read is also something it says.
-fn content(file: &Path) -> Vec<u8> {
-    fs::read(file).unwrap_or_else(|error| match error.kind() {
-        io::ErrorKind::NotFound => b"\0not found".to_vec(),
-        _ => format!("\0{error}").into_bytes(),
-    })
 }
 
 fn listing(dir: &Path) -> Vec<u8> {
