@@ -14,7 +14,10 @@ use notify::{
     EventKind, RecommendedWatcher, RecursiveMode, Watcher,
     event::{AccessKind, AccessMode},
 };
-use tokio::{sync::mpsc, time};
+use tokio::{
+    sync::{Notify, mpsc},
+    time,
+};
 
 use super::{
     candidate::{content, digest},
@@ -44,10 +47,11 @@ struct Watch {
 
 /// Reloads whenever the content of a file has changed. Runs until it is dropped.
 pub async fn watch(reloader: Arc<Reloader>) {
-    watch_every(reloader, POLL).await;
+    watch_every(reloader, POLL, Arc::new(Notify::new())).await;
 }
 
-async fn watch_every(reloader: Arc<Reloader>, poll: Duration) {
+/// `idle` is told whenever all that was seen has been dealt with.
+async fn watch_every(reloader: Arc<Reloader>, poll: Duration, idle: Arc<Notify>) {
     let mut watch = Watch::start();
     // The first look happens after the directories are watched: what changed since the cold start
     // read the files is found by the reload engine, which compares with what is live.
@@ -70,6 +74,7 @@ async fn watch_every(reloader: Arc<Reloader>, poll: Duration) {
                 reloader.reload(Trigger::Watch).await;
             }
         }
+        idle.notify_one();
         let _ = time::timeout(poll, watch.changed()).await;
     }
 }
