@@ -2,3 +2,6 @@
 
 pub mod diagnostic;
 pub mod model;
+mod stand_in;
+
+pub use stand_in::{Input, Loaded, default_config, load};

@@ -1,0 +1,99 @@
+//! `tidegate proxy`: a gateway in front of one service, without any file. The flags are written into
+//! a configuration of a few lines, which then runs like any other.
+
+use std::{process::ExitCode, sync::Arc};
+
+use clap::{ValueEnum, builder::FalseyValueParser};
+use serde_json::json;
+
+use super::supervise::{Launch, launch};
+use crate::{config::Input, layers::custom::Registry};
+
+/// Arguments of `proxy`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Address to listen on
+    #[arg(long, value_name = "ADDRESS", default_value = ":8080", env = "TIDEGATE_FROM")]
+    from: String,
+    /// Service to forward to: `localhost:3000`, `https://api.example.com`
+    #[arg(long, value_name = "URL", env = "TIDEGATE_TO")]
+    to: String,
+    /// Serve TLS
+    #[arg(long, value_enum, env = "TIDEGATE_TLS")]
+    tls: Option<Tls>,
+    /// HTTP/2 in plain text: towards the service, and from clients where there is no TLS
+    #[arg(long, env = "TIDEGATE_H2C", value_parser = FalseyValueParser::new())]
+    h2c: bool,
+}
+
+/// Where the certificate comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Tls {
+    /// A development CA, made on first use
+    Dev,
+}
+
+pub(super) fn proxy(arguments: &Arguments, registry: Registry) -> ExitCode {
+    let input = Input::Text { name: "<proxy>".to_owned(), text: text(arguments) };
+    launch(Launch {
+        inputs: vec![input],
+        env: Arc::new(|_| None),
+        registry,
+        admin_socket: false,
+        on_ready: None,
+    })
+}
+
+/// The flags as a file; JSON is YAML, so nothing on the command line can break out of its place.
+fn text(arguments: &Arguments) -> String {
+    let plain = |text: &str| text.replace("${", "$${");
+    let to = match (arguments.to.contains("://"), arguments.h2c) {
+        (true, _) => arguments.to.clone(),
+        (false, true) => format!("h2c://{}", arguments.to),
+        (false, false) => format!("http://{}", arguments.to),
+    };
+    let mut listener = json!({ "address": plain(&arguments.from) });
+    match arguments.tls {
+        Some(Tls::Dev) => listener["tls"] = json!("dev"),
+        None if arguments.h2c => listener["protocols"] = json!(["h1", "h2c"]),
+        None => {}
+    }
+    json!({
+        "version": 1,
+        "listeners": { "proxy": listener },
+        "routes": { "proxy": { "to": plain(&to) } },
+        "admin": { "address": "none" },
+    })
+    .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    fn written(line: &str) -> serde_json::Value {
+        let line = Line::try_parse_from(std::iter::once("proxy").chain(line.split(' ')));
+        let line = line.map_err(|error| error.to_string()).unwrap();
+        serde_json::from_str(&text(&line.arguments)).unwrap()
+    }
+
+    #[test]
+    fn flags_become_a_file() {
+        let file = written("--from :8443 --to localhost:3000 --tls dev");
+        assert_eq!(file["listeners"]["proxy"], json!({ "address": ":8443", "tls": "dev" }));
+        assert_eq!(file["routes"]["proxy"]["to"], "http://localhost:3000");
+        let file = written("--to localhost:3000 --h2c");
+        assert_eq!(file["listeners"]["proxy"]["protocols"], json!(["h1", "h2c"]));
+        assert_eq!(file["routes"]["proxy"]["to"], "h2c://localhost:3000");
+        let file = written("--to https://x/${HOME}");
+        assert_eq!(file["routes"]["proxy"]["to"], "https://x/$${HOME}");
+    }
+}

@@ -1,0 +1,34 @@
+//! `tidegate run`: the gateway, in the foreground.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use super::{
+    complain, exit, files,
+    supervise::{Launch, launch},
+};
+use crate::layers::custom::Registry;
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Configuration file; may repeat; `-` is standard input [default: ./routes.yaml, then
+    /// /etc/tidegate/routes.yaml]
+    #[arg(short, long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
+    pub(super) config: Vec<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments, registry: Registry) -> ExitCode {
+    match files::inputs(&arguments.config) {
+        Ok(inputs) => launch(Launch {
+            inputs,
+            env: Arc::new(|name| std::env::var(name).ok()),
+            registry,
+            admin_socket: true,
+            on_ready: None,
+        }),
+        Err(error) => {
+            complain(&format!("error: {error}"));
+            ExitCode::from(exit::BAD_CONFIG)
+        }
+    }
+}
