@@ -1,40 +1,104 @@
-//! The body of every request and response: one concrete type, whatever it wraps.
+//! The one body type of the crate: what requests and responses carry through every layer.
+//! A struct, not an alias, so that layers name it and the compiler can prove futures `Send`.
 
 use std::{
+    error::Error as StdError,
+    fmt,
     pin::Pin,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use http_body_util::{BodyExt as _, Empty, Full, combinators::UnsyncBoxBody};
+use hyper::body::Incoming;
 
-/// Any error a body may end with.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+use crate::upstream::response_body::UpstreamBody;
+
+/// Any error a body can end with.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// A request or response body.
-#[derive(Debug)]
-pub struct Body(UnsyncBoxBody<Bytes, BoxError>);
+pub struct Body(Kind);
+
+enum Kind {
+    Empty,
+    Full(Bytes),
+    Incoming(Incoming),
+    /// The common answer of a proxied request, kept out of a box.
+    Upstream(UpstreamBody),
+    Boxed(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BoxError> + Send>>),
+}
 
 // === impl Body ===
 
 impl Body {
     /// No bytes.
-    pub fn empty() -> Self {
-        Self::wrap(Empty::new().map_err(|never| match never {}))
+    pub const fn empty() -> Self {
+        Self(Kind::Empty)
     }
 
-    /// These bytes.
+    /// All bytes at once.
     pub fn full(bytes: impl Into<Bytes>) -> Self {
-        Self::wrap(Full::new(bytes.into()).map_err(|never| match never {}))
+        let bytes = bytes.into();
+        if bytes.is_empty() { Self::empty() } else { Self(Kind::Full(bytes)) }
     }
 
-    /// Another body.
+    /// What hyper received.
+    pub fn incoming(body: Incoming) -> Self {
+        if http_body::Body::is_end_stream(&body) {
+            Self::empty()
+        } else {
+            Self(Kind::Incoming(body))
+        }
+    }
+
+    /// The body of an upstream's answer.
+    pub(crate) fn upstream(body: UpstreamBody) -> Self {
+        Self(Kind::Upstream(body))
+    }
+
+    /// Any other body.
     pub fn wrap<B>(body: B) -> Self
     where
-        B: http_body::Body<Data = Bytes, Error = BoxError> + Send + 'static,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
     {
-        Self(UnsyncBoxBody::new(body))
+        Self(Kind::Boxed(Box::pin(MapError { body })))
+    }
+
+    /// Whether there is certainly nothing in it, trailers included.
+    pub fn is_empty(&self) -> bool {
+        http_body::Body::is_end_stream(self)
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Self::full(text)
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Self::full(text)
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self::full(bytes)
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").finish_non_exhaustive()
     }
 }
 
@@ -46,14 +110,85 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Pin::new(&mut self.0).poll_frame(cx)
+        match &mut self.0 {
+            Kind::Empty => Poll::Ready(None),
+            Kind::Full(_) => {
+                let Kind::Full(bytes) = std::mem::replace(&mut self.0, Kind::Empty) else {
+                    return Poll::Ready(None);
+                };
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Kind::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Kind::Upstream(body) => Pin::new(body).poll_frame(cx),
+            Kind::Boxed(body) => body.as_mut().poll_frame(cx),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        match &self.0 {
+            Kind::Empty => true,
+            Kind::Full(_) => false,
+            Kind::Incoming(body) => body.is_end_stream(),
+            Kind::Upstream(body) => body.is_end_stream(),
+            Kind::Boxed(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        match &self.0 {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Incoming(body) => body.size_hint(),
+            Kind::Upstream(body) => body.size_hint(),
+            Kind::Boxed(body) => body.size_hint(),
+        }
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// Boxes the error of another body.
+    struct MapError<B> {
+        #[pin]
+        body: B,
+    }
+}
+
+impl<B> http_body::Body for MapError<B>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.project().body.poll_frame(cx).map_err(Into::into)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_body_yields_its_bytes_once() {
+        let body = Body::full("hello");
+        assert!(!body.is_empty());
+        assert_eq!(http_body::Body::size_hint(&body).exact(), Some(5));
+        assert_eq!(body.collect().await.expect("no error").to_bytes(), "hello");
+        assert!(Body::full("").is_empty());
     }
 }

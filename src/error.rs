@@ -65,7 +65,7 @@ struct Row {
 }
 
 /// A failed request: the reason, what may be told to the client, what belongs in the log.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{}: {detail}", reason.word())]
 pub struct Error {
     reason: Reason,

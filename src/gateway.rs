@@ -1,30 +1,311 @@
-//! STAND-IN for the gateway; drop for the real one.
+//! Where a request meets the configuration: take the current runtime, pass the gate, find the route,
+//! call its stack. Start reading here.
 
-use std::sync::Arc;
+use std::{
+    convert::Infallible,
+    fmt,
+    sync::{Arc, atomic::Ordering},
+};
 
 use arc_swap::ArcSwap;
+use http::{HeaderValue, StatusCode, header::HOST, request::Parts};
+use hyper::body::Incoming;
+use tokio::time::Instant;
 
-use crate::runtime::Runtime;
+use crate::{
+    body::Body,
+    error::{Error, Reason},
+    layers::{Request, shared::BoxFuture},
+    routing::{Found, PathPattern, RequestFacts},
+    runtime::{RouteEntry, Runtime},
+    server::{
+        client::{Connection, REFUSED_METHOD},
+        client_addr::{self, Client},
+        forwarding::{self, HopRequest},
+        gate::{self, Checked},
+        listener::Listener,
+    },
+    telemetry::{
+        clock::unix_millis,
+        exchange::{Exchange, Head},
+        request_id::RequestId,
+    },
+};
 
-/// STAND-IN.
-#[derive(Debug)]
+/// The gateway: the current runtime, and the way of a request into it.
 pub struct Gateway {
     current: ArcSwap<Runtime>,
 }
 
+/// What the built-in route answers, carried in the request's extensions.
+#[derive(Clone, Debug)]
+pub(crate) enum Verdict {
+    /// The request was refused before any route saw it, or none took it.
+    Refused(Error),
+    /// Only the encrypted way is open.
+    ToHttps(StatusCode, HeaderValue),
+}
+
+/// What becomes of a request before its stack runs.
+struct Decision<'r> {
+    route: &'r RouteEntry,
+    pattern: Option<Arc<PathPattern>>,
+    verdict: Option<Verdict>,
+}
+
+/// More of our own entries in `Via` than any sane chain of gateways has.
+const LOOP_LIMIT: usize = 5;
+
+// === impl Gateway ===
+
 impl Gateway {
-    /// STAND-IN.
+    /// A gateway that runs on `first`.
     pub fn new(first: Runtime) -> Arc<Self> {
         Arc::new(Self { current: ArcSwap::from_pointee(first) })
     }
 
-    /// STAND-IN.
+    /// What requests run on now.
     pub fn current(&self) -> Arc<Runtime> {
         self.current.load_full()
     }
 
-    /// STAND-IN.
+    /// Lets new requests run on `next`; those under way stay on the stack they have.
     pub fn store(&self, next: Runtime) {
         self.current.store(Arc::new(next));
+    }
+
+    /// Answers one request. The snapshot is taken here, per request, and let go of before anything
+    /// is awaited: a request keeps only its own stack alive.
+    pub(crate) fn handle(
+        &self,
+        connection: &Arc<Connection>,
+        listener: &Listener,
+        request: http::Request<Incoming>,
+    ) -> BoxFuture<Infallible> {
+        connection.state.begin_request();
+        let runtime = self.current.load();
+        let settings = listener.settings();
+        let (mut head, body) = request.into_parts();
+        let client = client_addr::resolve(connection.peer, &settings, &head.headers);
+        let checked = gate_of(connection, &head, &settings, &runtime);
+        let (checked, refusal) = match checked {
+            Ok(checked) => (checked, None),
+            Err(error) => (Checked::nothing(), Some(error)),
+        };
+        let decision = match refusal {
+            Some(error) => Decision::refused(&runtime, error),
+            None => decide(&runtime, listener, &head, &checked, client),
+        };
+        let hop = forwarding::strip(&mut head.headers, checked.fields);
+        let exchange = exchange(&runtime, connection, &head, &checked, client, hop, &decision);
+        write_fields(&mut head, &runtime, &exchange, &checked, client);
+        head.uri = checked.uri;
+        head.extensions.insert(Arc::new(exchange));
+        if let Some(verdict) = decision.verdict {
+            head.extensions.insert(verdict);
+        }
+        decision.route.service.handle(Request::from_parts(head, Body::incoming(body)))
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway").finish_non_exhaustive()
+    }
+}
+
+// === before the stack ===
+
+/// The gate, and what the wire refused before it.
+fn gate_of(
+    connection: &Connection,
+    head: &Parts,
+    settings: &crate::config::model::Listener,
+    runtime: &Runtime,
+) -> Result<Checked, Error> {
+    if head.method.as_str() == REFUSED_METHOD
+        && let Some(refusal) = connection.state.refusal()
+    {
+        return Err(Error::new(refusal.reason, refusal.detail).public(refusal.detail));
+    }
+    let checked = gate::check(head, settings.limits, runtime.normalize)?;
+    if checked.fields.via
+        && forwarding::times_seen(&head.headers, &runtime.config.server.name) >= LOOP_LIMIT
+    {
+        return Err(Error::new(Reason::Loop, "the request came through here before"));
+    }
+    Ok(checked)
+}
+
+fn decide<'r>(
+    runtime: &'r Runtime,
+    listener: &Listener,
+    head: &Parts,
+    checked: &Checked,
+    client: Client,
+) -> Decision<'r> {
+    let settings = listener.settings();
+    if let Some(status) = settings.https_redirect {
+        let port = listener.redirect_port.load(Ordering::Relaxed);
+        return match https_location(checked, port) {
+            Some(location) => Decision::builtin(runtime, Verdict::ToHttps(status, location)),
+            None => {
+                Decision::refused(runtime, Error::new(Reason::BadHost, "no Host to redirect to"))
+            }
+        };
+    }
+    let facts = RequestFacts {
+        host: &checked.host,
+        path: checked.uri.path(),
+        query: checked.uri.query(),
+        method: &head.method,
+        headers: &head.headers,
+        client_ip: client.ip,
+        listener: &listener.name,
+    };
+    match runtime.table.find(&facts) {
+        Found::Match { target, .. } => {
+            Decision { route: &target.route, pattern: target.pattern.clone(), verdict: None }
+        }
+        Found::MethodNotAllowed { allow } => Decision::refused(runtime, method_not_allowed(&allow)),
+        Found::Nothing => Decision::refused(runtime, no_route(runtime, &facts, checked)),
+    }
+}
+
+fn method_not_allowed(allow: &str) -> Error {
+    let error = Error::new(Reason::MethodNotAllowed, format!("allowed: {allow}"))
+        .public(format!("this path answers {allow}"));
+    match HeaderValue::from_str(allow) {
+        Ok(allow) => error.header(http::header::ALLOW, allow),
+        Err(_) => error,
+    }
+}
+
+/// A 404 that helps: people on this machine are told which routes come nearest. A request that was
+/// forwarded to us is not from this machine, whatever its address.
+fn no_route(runtime: &Runtime, facts: &RequestFacts<'_>, checked: &Checked) -> Error {
+    let local = facts.client_ip.is_some_and(|ip| ip.is_loopback());
+    let error = Error::new(Reason::NoRoute, "no route takes this request");
+    if !local || checked.fields.forwarding || checked.fields.via {
+        return error;
+    }
+    let near: Vec<_> = runtime
+        .table
+        .nearest(facts, 3)
+        .iter()
+        .map(|near| format!("{} ({})", near.target.route.info.name, near.difference))
+        .collect();
+    if near.is_empty() {
+        return error;
+    }
+    error.public(format!("no route takes this request; nearest: {}", near.join(", ")))
+}
+
+fn https_location(checked: &Checked, port: u16) -> Option<HeaderValue> {
+    if checked.host.is_empty() {
+        return None;
+    }
+    let target = checked.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    let text = if port == 443 {
+        format!("https://{}{target}", checked.host)
+    } else {
+        format!("https://{}:{port}{target}", checked.host)
+    };
+    HeaderValue::from_str(&text).ok()
+}
+
+fn exchange(
+    runtime: &Runtime,
+    connection: &Arc<Connection>,
+    head: &Parts,
+    checked: &Checked,
+    client: Client,
+    hop: HopRequest,
+    decision: &Decision<'_>,
+) -> Exchange {
+    let started = connection.state.last_active();
+    Exchange::new(Head {
+        id: request_id(runtime, &head.headers, client.trusted, started),
+        started,
+        connection: Arc::clone(connection),
+        client_ip: client.ip,
+        trusted: client.trusted,
+        method: head.method.clone(),
+        host: checked.host.clone(),
+        uri: checked.uri.clone(),
+        version: head.version,
+        user_agent: checked.noted.user_agent.clone(),
+        grpc: checked.noted.grpc,
+        accept: checked.noted.accept.clone(),
+        route: Arc::clone(&decision.route.info),
+        pattern: decision.pattern.clone(),
+        hop,
+    })
+}
+
+fn request_id(
+    runtime: &Runtime,
+    headers: &http::HeaderMap,
+    trusted: bool,
+    started: Instant,
+) -> RequestId {
+    use crate::config::model::RequestIdFrom;
+    let server = &runtime.config.server;
+    let accept = match server.request_id_from {
+        RequestIdFrom::Any => true,
+        RequestIdFrom::Trusted => trusted,
+        RequestIdFrom::None => false,
+    };
+    accept
+        .then(|| headers.get(&server.request_id_header).and_then(RequestId::accept))
+        .flatten()
+        .unwrap_or_else(|| RequestId::generate(unix_millis(started)))
+}
+
+/// Our own fields, after everything a client may not set is gone.
+fn write_fields(
+    head: &mut Parts,
+    runtime: &Runtime,
+    exchange: &Exchange,
+    checked: &Checked,
+    client: Client,
+) {
+    if decision_is_final(exchange) {
+        return;
+    }
+    forwarding::add(
+        &mut head.headers,
+        &exchange.connection,
+        checked.authority.as_ref(),
+        client.ip,
+        client.trusted,
+        checked.fields.forwarding,
+    );
+    if checked.fields.hosts == 0
+        && let Some(authority) = &checked.authority
+    {
+        head.headers.insert(HOST, authority.clone());
+    }
+    let id = exchange.id.as_header().clone();
+    head.headers.insert(runtime.config.server.request_id_header.clone(), id);
+    if runtime.config.server.via {
+        forwarding::add_via(&mut head.headers, &runtime.via, head.version, checked.fields.via);
+    }
+}
+
+/// The built-in route sends nothing upstream.
+fn decision_is_final(exchange: &Exchange) -> bool {
+    exchange.route.name.is_empty()
+}
+
+// === impl Decision ===
+
+impl<'r> Decision<'r> {
+    fn refused(runtime: &'r Runtime, error: Error) -> Self {
+        Self::builtin(runtime, Verdict::Refused(error))
+    }
+
+    fn builtin(runtime: &'r Runtime, verdict: Verdict) -> Self {
+        Self { route: &runtime.builtin, pattern: None, verdict: Some(verdict) }
     }
 }

@@ -1,12 +1,26 @@
 //! Tidegate: an API gateway and edge proxy. See the README for what it does and `docs/` for how to
 //! run it.
+//!
+//! The path of a request, by module: [`server`] accepts it, [`gateway`] loads the [`runtime`] and
+//! finds its route in [`routing`], the route's stack of [`layers`] ends in an [`upstream`], and
+//! [`telemetry`] closes the record when the body ends. [`config`] is what the operator wrote;
+//! [`admin`] and [`cli`] are how it is operated.
+//!
+//! To add a tower layer of your own, start with [`cli`](fn@cli) and
+//! [`layers::custom::Registry::insert`].
 
+pub mod admin;
 pub mod body;
+pub mod cli;
 pub mod config;
 pub mod error;
+pub mod gateway;
 pub mod layers;
 pub mod routing;
+pub mod runtime;
 pub mod server;
 pub mod telemetry;
 mod tls;
 pub mod upstream;
+
+pub use cli::cli;

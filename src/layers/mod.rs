@@ -1,10 +1,20 @@
-//! What happens on the way.
+//! What happens to a request on the way: one file per layer. `stack` writes their order, once.
 
+pub mod answer;
+pub mod body;
+pub mod custom;
+pub(crate) mod expect;
+pub mod headers;
 pub mod observe;
 pub mod respond;
+pub mod rewrite;
+pub mod shared;
+pub mod template;
+pub mod timeout;
 
-/// A request on its way.
-pub type Request = http::Request<crate::body::Body>;
+use crate::body::Body;
 
-/// An answer on its way.
-pub type Response = http::Response<crate::body::Body>;
+/// A request on its way through the layers.
+pub type Request = http::Request<Body>;
+/// A response on its way back.
+pub type Response = http::Response<Body>;

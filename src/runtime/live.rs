@@ -3,7 +3,7 @@
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::Instant};
 
 use super::{Context, Runtime, compile};
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     layers::custom::Registry,
     server::{Server, systemd::InheritedFds},
     telemetry::{log, metrics::Metrics},
+    upstream::dns::Resolver,
 };
 
 /// Gateway, workers and what they share.
@@ -64,13 +65,14 @@ impl Live {
     ) -> Result<(Self, Ready), StartError> {
         // Pools are sharded by worker, so this comes before anything is compiled.
         Server::plan_workers(workers);
-        let context = context(config, registry, &Handle::current());
+        let context = context(config, registry, &Handle::current()).map_err(StartError::Bind)?;
         let (runtime, warnings) =
             compile(Arc::clone(config), None, &context).map_err(StartError::Config)?;
         let gateway = Gateway::new(runtime);
         let server = Server::start(&gateway, workers, Arc::clone(&context.metrics))
             .map_err(|error| StartError::Bind(failure("the workers cannot be started", &error)))?;
-        let prepared = server.prepare(config, &inherited).map_err(StartError::Bind)?;
+        let material = gateway.current().material.clone();
+        let prepared = server.prepare(config, material, &inherited).map_err(StartError::Bind)?;
         let live = Self { gateway, server, context, inherited, log, workers };
         Ok((live, Ready { runtime: None, prepared, warnings }))
     }
@@ -85,7 +87,7 @@ impl Live {
         registry: Registry,
         handle: &Handle,
     ) -> Result<Diagnostics, Diagnostics> {
-        let context = context(config, registry, handle);
+        let context = context(config, registry, handle)?;
         let mut harmless = config.clone();
         harmless.logs.access = None;
         for listener in harmless.listeners.values_mut() {
@@ -103,7 +105,8 @@ impl Live {
     pub fn prepare(&self, config: &Arc<Config>) -> Result<Ready, Diagnostics> {
         let current = self.gateway.current();
         let (runtime, warnings) = compile(Arc::clone(config), Some(&current), &self.context)?;
-        let prepared = self.server.prepare(config, &self.inherited)?;
+        let material = runtime.material.clone();
+        let prepared = self.server.prepare(config, material, &self.inherited)?;
         Ok(Ready { runtime: Some(runtime), prepared, warnings })
     }
 
@@ -114,12 +117,22 @@ impl Live {
             self.gateway.store(runtime);
         }
         self.server.commit(ready.prepared);
+        self.context.resolver.start();
+        self.count_what_is_there();
         let config = self.config();
         self.context.metrics.set_buckets(&config.metrics.buckets);
         if let Some(log) = &self.log {
             log.apply(&config.logs);
         }
         ready.warnings
+    }
+
+    /// Metrics that follow from the configuration alone.
+    fn count_what_is_there(&self) {
+        let current = self.gateway.current();
+        self.context.metrics.set_certificates(current.material.store.expiries());
+        let routes = current.routes.keys().cloned().chain([Name::from("")]).collect();
+        self.context.metrics.retain_routes(&routes, Instant::now());
     }
 
     /// What is running.
@@ -160,7 +173,8 @@ impl Live {
 
     /// Writes out the logs.
     pub fn flush_logs(&self) {
-        if !self.gateway.current().access_log.flush(FLUSH) {
+        let current = self.gateway.current();
+        if current.access_log.as_ref().is_some_and(|log| !log.flush(FLUSH)) {
             tracing::warn!("access log lines are lost: they could not be written in time");
         }
     }
@@ -170,7 +184,7 @@ impl Live {
     /// # Errors
     /// The file cannot be opened; the old one is written on.
     pub fn reopen_logs(&self) -> io::Result<()> {
-        self.gateway.current().access_log.reopen()
+        self.gateway.current().access_log.as_ref().map_or(Ok(()), |log| log.reopen())
     }
 
     /// All metrics, in the text format of Prometheus.
@@ -208,10 +222,13 @@ impl std::fmt::Debug for Ready {
 
 // === the parts of others ===
 
-fn context(config: &Config, registry: Registry, handle: &Handle) -> Context {
+fn context(config: &Config, registry: Registry, handle: &Handle) -> Result<Context, Diagnostics> {
     let metrics = Arc::new(Metrics::new(&config.metrics.buckets));
-    // STAND-IN: the resolver of upstream names, whose tasks run on the control runtime
-    Context { metrics, registry, resolver: handle.clone() }
+    Ok(Context { metrics, registry, resolver: Resolver::new(handle.clone()).map_err(unresolved)? })
+}
+
+fn unresolved(error: io::Error) -> Diagnostics {
+    failure("upstream names cannot be resolved", &error)
 }
 
 fn failure(what: &str, error: &io::Error) -> Diagnostics {

@@ -1,64 +1,101 @@
-//! STAND-IN for the compiled runtime; drop everything but the `mod` lines for the real one.
+//! What we run on: the compiled route table with a finished stack per route, swapped in whole, and
+//! the state that outlives a swap, found by the operator's names.
 
 pub mod candidate;
+pub mod compile;
 pub mod diff;
 pub mod live;
 pub mod reload;
+mod routes;
+mod stack;
+mod upstreams;
 pub mod watch;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, convert::Infallible, fmt, path::PathBuf, sync::Arc};
+
+pub use compile::compile;
 
 use crate::{
-    config::{
-        diagnostic::{Diagnostic, Diagnostics},
-        model::Config,
-    },
-    layers::custom::Registry,
-    telemetry::{access_log::AccessLog, metrics::Metrics},
+    config::model::{Config, Name},
+    layers::{custom::Registry, shared::SharedService},
+    routing::{Normalize, PathPattern, Table},
+    server::{forwarding::ViaValues, material::TlsMaterial},
+    telemetry::{access_log::AccessLog, exchange::RouteInfo, metrics::Metrics},
+    upstream::{Upstream, dns::Resolver},
 };
 
-/// STAND-IN.
-#[derive(Debug)]
+/// One compiled configuration.
 pub struct Runtime {
-    /// STAND-IN.
+    /// What it was compiled from.
     pub config: Arc<Config>,
-    /// STAND-IN.
-    pub access_log: Arc<AccessLog>,
+    /// Finds the route of a request.
+    pub table: Table<RouteTarget>,
+    /// Routes by name, without the disabled ones.
+    pub routes: BTreeMap<Name, Arc<RouteEntry>>,
+    /// Answers what no route takes and what the gate refuses, through the same outer layers.
+    pub builtin: RouteEntry,
+    /// Upstreams by name.
+    pub upstreams: BTreeMap<Name, Arc<Upstream>>,
+    /// The access log, if there is one.
+    pub access_log: Option<Arc<AccessLog>>,
+    /// Certificates for the listeners.
+    pub material: TlsMaterial,
+    pub(crate) via: ViaValues,
+    pub(crate) normalize: Normalize,
 }
+
+/// What a branch of the table leads to.
+#[derive(Clone, Debug)]
+pub struct RouteTarget {
+    /// The route.
+    pub route: Arc<RouteEntry>,
+    /// The pattern, for routes that use what it captures.
+    pub(crate) pattern: Option<Arc<PathPattern>>,
+}
+
+/// One route, ready to be called.
+#[derive(Clone, Debug)]
+pub struct RouteEntry {
+    /// What records say of it.
+    pub info: Arc<RouteInfo>,
+    /// Its stack.
+    pub(crate) service: SharedService<Infallible>,
+}
+
+/// What compiling needs besides the configuration. It is the same for the life of the process.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// The operator's own layers.
+    pub registry: Registry,
+    /// Names of upstreams.
+    pub resolver: Resolver,
+}
+
+// === impl Runtime ===
 
 impl Runtime {
-    /// STAND-IN.
-    pub fn dev_ca_cert(&self) -> Option<std::path::PathBuf> {
-        self.config.server.via.then_some(())?;
-        None
+    /// Where the certificate of the development CA is, if one is in use.
+    pub fn dev_ca_cert(&self) -> Option<PathBuf> {
+        self.material.dev.as_ref().map(|dev| dev.cert_path().to_owned())
     }
-}
 
-/// STAND-IN.
-#[derive(Debug)]
-pub struct Context {
-    /// STAND-IN.
-    pub metrics: Arc<Metrics>,
-    /// STAND-IN.
-    pub registry: Registry,
-    /// STAND-IN.
-    pub resolver: tokio::runtime::Handle,
-}
-
-/// STAND-IN.
-pub fn compile(
-    config: Arc<Config>,
-    _: Option<&Runtime>,
-    context: &Context,
-) -> Result<(Runtime, Diagnostics), Diagnostics> {
-    let mut problems = Diagnostics::default();
-    for layer in config.routes.values().flat_map(|r| &r.layers) {
-        if context.registry.find(&layer.name.value).is_none() {
-            problems.push(Diagnostic::error(layer.name.place, "unknown layer"));
+    /// Closes idle upstream connections of a worker that are over their time.
+    pub(crate) fn sweep_pools(&self, worker: usize) {
+        for upstream in self.upstreams.values() {
+            for endpoint in &upstream.endpoints {
+                endpoint.pool.sweep(worker);
+            }
         }
     }
-    if problems.has_errors() {
-        return Err(problems);
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("routes", &self.routes.len())
+            .field("upstreams", &self.upstreams.len())
+            .finish_non_exhaustive()
     }
-    Ok((Runtime { config, access_log: Arc::new(AccessLog) }, problems))
 }

@@ -7,7 +7,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -20,33 +20,12 @@ use super::request_id::RequestId;
 use crate::{
     config::model::{ErrorFormat, Name},
     error::Reason,
+    routing::PathPattern,
+    server::{
+        client::{Connection, Upgrade, now_nanos},
+        forwarding::HopRequest,
+    },
 };
-
-/// What is known of a client connection once it is accepted (and its handshake done).
-#[derive(Debug)]
-pub struct Connection {
-    /// Name of the listener.
-    pub listener: Name,
-    /// Position of the listener's metrics.
-    pub listener_id: usize,
-    /// Address of the peer; `None` on a Unix socket.
-    pub peer: Option<std::net::SocketAddr>,
-    /// Port it connected to; 0 on a Unix socket.
-    pub local_port: u16,
-    /// The TLS session, if there is one.
-    pub tls: Option<TlsSession>,
-}
-
-/// What a log line says of a TLS session.
-#[derive(Debug)]
-pub struct TlsSession {
-    /// `TLSv1.3`, `TLSv1.2`.
-    pub version: &'static str,
-    /// Cipher suite in IANA words.
-    pub cipher: &'static str,
-    /// The name the client asked for.
-    pub sni: Option<Box<str>>,
-}
 
 /// What a record says of the route that was taken. Shared by all requests of a route; the built-in
 /// route of unmatched and refused requests has the empty name.
@@ -91,8 +70,16 @@ pub struct Exchange {
     pub accept: Option<HeaderValue>,
     /// The route taken.
     pub route: Arc<RouteInfo>,
+    /// The path pattern that matched, for routes that use what it captures.
+    pub(crate) pattern: Option<Arc<PathPattern>>,
+    /// What the client asked of this hop only.
+    pub(crate) hop: HopRequest,
     /// Bytes of request body received.
     pub bytes_in: AtomicU64,
+    /// Nanoseconds since the epoch of the last piece of request body taken by the upstream.
+    progress: AtomicU64,
+    /// The request body has been taken whole (or there was none).
+    sent: AtomicBool,
     /// What became of it.
     outcome: Mutex<Outcome>,
 }
@@ -145,6 +132,10 @@ pub struct Head {
     pub accept: Option<HeaderValue>,
     /// See [`Exchange::route`].
     pub route: Arc<RouteInfo>,
+    /// The path pattern that matched.
+    pub(crate) pattern: Option<Arc<PathPattern>>,
+    /// What the client asked of this hop only.
+    pub(crate) hop: HopRequest,
 }
 
 impl Exchange {
@@ -164,6 +155,10 @@ impl Exchange {
             grpc: head.grpc,
             accept: head.accept,
             route: head.route,
+            pattern: head.pattern,
+            hop: head.hop,
+            progress: AtomicU64::new(0),
+            sent: AtomicBool::new(true),
             bytes_in: AtomicU64::new(0),
             outcome: Mutex::new(Outcome::default()),
         }
@@ -188,5 +183,40 @@ impl Exchange {
     pub fn received(&self, bytes: u64) {
         // A request lives on one core: a plain load and store is enough and cheaper than a locked add.
         self.bytes_in.store(self.bytes_in.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);
+    }
+
+    /// A request body is about to be sent.
+    pub(crate) fn begin_upload(&self) {
+        self.sent.store(false, Ordering::Relaxed);
+        self.progress.store(now_nanos(), Ordering::Relaxed);
+    }
+
+    /// A piece of the request body was taken, or its end.
+    pub(crate) fn upload_progress(&self, end: bool) {
+        self.progress.store(now_nanos(), Ordering::Relaxed);
+        if end {
+            self.sent.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// How long ago the last piece of the request body was taken, and whether it was the last of
+    /// all. `None`: there was no body.
+    pub(crate) fn upload_age(&self) -> Option<(Duration, bool)> {
+        let last = self.progress.load(Ordering::Relaxed);
+        (last != 0).then(|| {
+            let age = Duration::from_nanos(now_nanos().saturating_sub(last));
+            (age, self.sent.load(Ordering::Relaxed))
+        })
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let state = &self.connection.state;
+        // Bytes held after an upgrade request belong to the next request, unless it was accepted.
+        if self.hop.upgrade.is_some() && !state.tunnel.load(Ordering::Relaxed) {
+            state.decide_upgrade(Upgrade::Refused);
+        }
+        state.end_request();
     }
 }

@@ -6,28 +6,29 @@ use http::{HeaderValue, Method, Uri, Version};
 use tokio::time::Instant;
 
 use super::{
-    exchange::{Connection, Head, RouteInfo, TlsSession},
+    exchange::{Head, RouteInfo},
     request_id::RequestId,
 };
-use crate::config::model::ErrorFormat;
+use crate::{
+    config::model::ErrorFormat,
+    server::{
+        client::{Connection, TlsSession},
+        forwarding::HopRequest,
+    },
+};
 
 /// `GET /orders/7?token=s3cret&page=2` of a browser, on route `orders`.
 pub(crate) fn head() -> Head {
     let id = HeaderValue::from_static("017f22e2-79b0-7cc3-98c4-dc0c0c07398f");
+    let tls = TlsSession {
+        version: "TLSv1.3",
+        cipher: "TLS_AES_128_GCM_SHA256".into(),
+        sni: Some("shop.example.com".into()),
+    };
     Head {
         id: RequestId::accept(&id).expect("a UUID is fit"),
         started: Instant::now(),
-        connection: Arc::new(Connection {
-            listener: "web".into(),
-            listener_id: 0,
-            peer: None,
-            local_port: 443,
-            tls: Some(TlsSession {
-                version: "TLSv1.3",
-                cipher: "TLS_AES_128_GCM_SHA256",
-                sni: Some("shop.example.com".into()),
-            }),
-        }),
+        connection: Arc::new(Connection::new("web".into(), 0, None, 443, Some(tls), true)),
         client_ip: Some([203, 0, 113, 9].into()),
         trusted: false,
         method: Method::GET,
@@ -38,6 +39,8 @@ pub(crate) fn head() -> Head {
         grpc: false,
         accept: None,
         route: route("orders", ErrorFormat::Auto),
+        pattern: None,
+        hop: HopRequest::default(),
     }
 }
 

@@ -1,0 +1,115 @@
+//! From what the operator wrote to what we run on. It starts nothing: no socket, no task, no clock,
+//! no network; certificate files are read and log files opened, because a policy that cannot be
+//! built refuses the file. State of the previous runtime is taken over by name, where the settings
+//! that shape it are equal.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{Context, RouteEntry, Runtime, routes, stack::Stacks, upstreams};
+use crate::{
+    config::{
+        diagnostic::{Diagnostic, Diagnostics},
+        model::Config,
+    },
+    layers::answer::Answer,
+    routing::Normalize,
+    server::{forwarding::ViaValues, material::TlsMaterial},
+    telemetry::{access_log::AccessLog, exchange::RouteInfo},
+};
+
+/// Compiles a configuration.
+///
+/// # Errors
+/// Everything that is wrong with it, in one go.
+pub fn compile(
+    config: Arc<Config>,
+    previous: Option<&Runtime>,
+    context: &Context,
+) -> Result<(Runtime, Diagnostics), Diagnostics> {
+    let mut found = Diagnostics::default();
+    let normalize = Normalize {
+        merge_slashes: config.server.merge_slashes,
+        keep_encoded_slash: config.server.keep_encoded_slash,
+    };
+    let via = ViaValues::new(&config.server.name);
+    let upstreams = upstreams::compile(&config, previous, &context.resolver, &mut found);
+    let material = take(TlsMaterial::load(&config, previous.map(|old| &old.material)), &mut found);
+    let access_log = access_log(&config, previous, context, &mut found);
+    let log = access_log.clone().flatten();
+    let stacks = Stacks::new(&config, context, log, &upstreams, normalize, &via);
+    let mut entries = BTreeMap::new();
+    for (name, route) in config.routes.iter().filter(|(_, route)| route.enabled) {
+        if let Some(entry) = stacks.route(name, route, &mut found) {
+            entries.insert(Arc::clone(name), Arc::new(entry));
+        }
+    }
+    let builtin = RouteEntry {
+        info: Arc::new(RouteInfo {
+            name: "".into(),
+            errors: crate::config::model::ErrorFormat::Auto,
+            access_log: true,
+            labels: BTreeMap::new(),
+        }),
+        service: stacks.builtin(Answer::verdict()),
+    };
+    let table = routes::compile(&config, &entries, &mut found);
+    let (Some(table), Some(material), Some(access_log)) = (table, material, access_log) else {
+        return Err(found);
+    };
+    if found.has_errors() {
+        return Err(found);
+    }
+    let runtime = Runtime {
+        config,
+        table,
+        routes: entries,
+        builtin,
+        upstreams,
+        access_log,
+        material,
+        via,
+        normalize,
+    };
+    Ok((runtime, found))
+}
+
+/// The value, with the findings put on the list.
+fn take<T>(
+    result: Result<(T, Vec<Diagnostic>), Vec<Diagnostic>>,
+    found: &mut Diagnostics,
+) -> Option<T> {
+    let (value, findings) = match result {
+        Ok((value, warnings)) => (Some(value), warnings),
+        Err(errors) => (None, errors),
+    };
+    found.items.extend(findings);
+    value
+}
+
+/// The access log; the outer `None` is an error, the inner one no access log.
+fn access_log(
+    config: &Config,
+    previous: Option<&Runtime>,
+    context: &Context,
+    found: &mut Diagnostics,
+) -> Option<Option<Arc<AccessLog>>> {
+    let Some(settings) = &config.logs.access else { return Some(None) };
+    let old = previous.and_then(|old| old.access_log.as_ref());
+    if let Some(old) = old
+        && previous.is_some_and(|old| old.config.logs.access == config.logs.access)
+    {
+        return Some(Some(Arc::clone(old)));
+    }
+    match AccessLog::open(settings, old.map(|old| &**old), context.metrics.log_dropped()) {
+        Ok(log) => Some(Some(Arc::new(log))),
+        Err(error) => {
+            let mut diagnostic = Diagnostic::error(
+                crate::config::diagnostic::Place::default(),
+                format!("the access log cannot be opened: {error}"),
+            );
+            diagnostic.labels.clear();
+            found.push(diagnostic.help("check `logs.access.to` and the rights of its directory"));
+            None
+        }
+    }
+}

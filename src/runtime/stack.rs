@@ -1,0 +1,275 @@
+//! The order of the layers, written once. From the wire inwards:
+//!
+//! | zone | layers |
+//! |---|---|
+//! | observe | request id, metrics, access log |
+//! | answer | response headers, on the gateway's own errors too |
+//! | boundary | an `Error` becomes a response, once |
+//! | guard | own layers at `start`, body limit, own layers at `after_auth` |
+//! | shape | request headers, strip or rewrite, total timeout |
+//! | reach | own layers at `before_upstream`, upstream, endpoint, connection |
+//!
+//! What is not configured is not in the stack.
+
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
+
+use tower::{Layer, Service};
+
+use super::{Context, RouteEntry};
+use crate::{
+    config::{
+        diagnostic::{Diagnostic, Diagnostics},
+        model::{
+            Action, Config, CustomLayer, LayerPosition, Name, PathRewrite, Route, StripPrefix,
+        },
+    },
+    error::Error,
+    layers::{
+        Request, Response,
+        answer::Answer,
+        body::BodyLayer,
+        custom::LayerService,
+        headers::{self, RequestHeadersLayer, ResponseHeadersLayer},
+        observe::{Observe, ObserveLayer},
+        respond::{RespondLayer, ServerName},
+        rewrite::{Rewrite, RewriteLayer},
+        shared::SharedService,
+        template::Template,
+        timeout::TimeoutLayer,
+    },
+    routing::Normalize,
+    server::forwarding::ViaValues,
+    telemetry::{access_log::AccessLog, exchange::RouteInfo},
+    upstream::{Upstream, forward},
+};
+
+/// What all stacks of a runtime share.
+pub(super) struct Stacks<'c> {
+    config: &'c Config,
+    context: &'c Context,
+    access_log: Option<Arc<AccessLog>>,
+    server: Arc<ServerName>,
+    upstreams: &'c BTreeMap<Name, Arc<Upstream>>,
+    normalize: Normalize,
+    via: Option<ViaValues>,
+}
+
+// === impl Stacks ===
+
+impl<'c> Stacks<'c> {
+    pub(super) fn new(
+        config: &'c Config,
+        context: &'c Context,
+        access_log: Option<Arc<AccessLog>>,
+        upstreams: &'c BTreeMap<Name, Arc<Upstream>>,
+        normalize: Normalize,
+        via: &ViaValues,
+    ) -> Self {
+        let server = Arc::new(ServerName::new(&config.server.name));
+        let via = config.server.via.then(|| via.clone());
+        Self { config, context, access_log, server, upstreams, normalize, via }
+    }
+
+    /// The stack of a route.
+    pub(super) fn route(
+        &self,
+        name: &Name,
+        route: &Route,
+        found: &mut Diagnostics,
+    ) -> Option<RouteEntry> {
+        let info = Arc::new(RouteInfo {
+            name: Arc::clone(name),
+            errors: route.errors,
+            access_log: route.access_log,
+            labels: route.labels.clone(),
+        });
+        let before = found.items.len();
+        let service = match self.innermost(route, found)? {
+            Innermost::Forward(inner) => self.guarded(&info, route, inner, found),
+            Innermost::Answer(inner) => self.guarded(&info, route, inner, found),
+        };
+        let errors = found.items[before..]
+            .iter()
+            .any(|item| item.severity == crate::config::diagnostic::Severity::Error);
+        (!errors).then_some(RouteEntry { info, service })
+    }
+
+    /// The stack of the built-in route: the outer layers and a verdict.
+    pub(super) fn builtin(&self, answer: Answer) -> SharedService<Infallible> {
+        SharedService::new(self.outer("").layer(self.boundary().layer(answer)))
+    }
+
+    fn innermost(&self, route: &Route, found: &mut Diagnostics) -> Option<Innermost> {
+        match &route.action {
+            Action::Forward(targets) => {
+                let upstreams: Vec<_> = targets
+                    .iter()
+                    .filter(|(_, weight)| *weight > 0)
+                    .filter_map(|(name, weight)| {
+                        self.upstreams.get(&name.value).map(|found| (Arc::clone(found), *weight))
+                    })
+                    .collect();
+                let settings = forward::Settings {
+                    upstreams,
+                    timeouts: route.timeouts,
+                    upgrade: route.upgrade.clone(),
+                    via: self.via.clone(),
+                    request_id: self.config.server.request_id_header.clone(),
+                };
+                Some(Innermost::Forward(forward::Forward::new(settings)))
+            }
+            Action::Redirect { to, status, keep_query } => match Template::parse(&to.value) {
+                Ok(template) => {
+                    Some(Innermost::Answer(Answer::redirect(template, *status, *keep_query)))
+                }
+                Err(problem) => {
+                    found.push(Diagnostic::error(to.place, problem));
+                    None
+                }
+            },
+            Action::Respond { status, body, headers } => {
+                let headers = headers.iter().cloned().collect();
+                Some(Innermost::Answer(Answer::respond(*status, headers, body.clone())))
+            }
+        }
+    }
+
+    /// Everything around the innermost service of a route. Types are erased only where a layer is
+    /// there, so that a plain route is one generic stack.
+    fn guarded<S>(
+        &self,
+        info: &Arc<RouteInfo>,
+        route: &Route,
+        inner: S,
+        found: &mut Diagnostics,
+    ) -> SharedService<Infallible>
+    where
+        S: Service<Request, Response = Response, Error = Error> + Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+    {
+        let body = BodyLayer::new(route.body, route.timeouts);
+        let boundary = self.boundary();
+        let plain = route.layers.is_empty()
+            && route.timeouts.request.is_none()
+            && route.path_rewrite == PathRewrite::Keep
+            && headers::is_empty(&route.headers.request);
+        let name = &info.name;
+        if plain {
+            let bounded = boundary.layer(body.layer(inner));
+            return self.finished(name, route, bounded);
+        }
+        let shaped = self.shaped(route, SharedService::new(inner), found);
+        let guarded = self.custom(route, LayerPosition::AfterAuth, shaped, found);
+        let limited = SharedService::new(body.layer(guarded));
+        let started = self.custom(route, LayerPosition::Start, limited, found);
+        self.finished(name, route, boundary.layer(started))
+    }
+
+    /// The reach and shape zones: what changes a request on its way to the upstream.
+    fn shaped(&self, route: &Route, inner: LayerService, found: &mut Diagnostics) -> LayerService {
+        let mut service = self.custom(route, LayerPosition::BeforeUpstream, inner, found);
+        if let Some(limit) = route.timeouts.request {
+            service = SharedService::new(TimeoutLayer::new(limit).layer(service));
+        }
+        if let Some(rewrite) = rewrite(&route.path_rewrite, found) {
+            service = SharedService::new(RewriteLayer::new(rewrite, self.normalize).layer(service));
+        }
+        if !headers::is_empty(&route.headers.request) {
+            let layer = RequestHeadersLayer::new(route.headers.request.clone());
+            service = SharedService::new(layer.layer(service));
+        }
+        service
+    }
+
+    /// The answer and observe zones.
+    fn finished<S>(&self, name: &Name, route: &Route, inner: S) -> SharedService<Infallible>
+    where
+        S: Service<Request, Response = Response, Error = Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        if headers::is_empty(&route.headers.response) {
+            return SharedService::new(self.outer(name).layer(inner));
+        }
+        let layer = ResponseHeadersLayer::new(route.headers.response.clone());
+        SharedService::new(self.outer(name).layer(layer.layer(inner)))
+    }
+
+    fn outer(&self, route: &str) -> ObserveLayer {
+        ObserveLayer::new(Arc::new(Observe {
+            metrics: Arc::clone(&self.context.metrics),
+            route: self.context.metrics.route(&route.into()),
+            access_log: self.access_log.clone(),
+            request_id_header: self.config.server.request_id_header.clone(),
+        }))
+    }
+
+    fn boundary(&self) -> RespondLayer {
+        RespondLayer::new(Arc::clone(&self.server))
+    }
+
+    /// The operator's own layers at one place. The first written is the outermost.
+    fn custom(
+        &self,
+        route: &Route,
+        at: LayerPosition,
+        inner: LayerService,
+        found: &mut Diagnostics,
+    ) -> LayerService {
+        let here = route.layers.iter().filter(|layer| layer.at == at);
+        here.rev().fold(inner, |inner, layer| self.custom_one(layer, inner, found))
+    }
+
+    fn custom_one(
+        &self,
+        layer: &CustomLayer,
+        inner: LayerService,
+        found: &mut Diagnostics,
+    ) -> LayerService {
+        let name = &layer.name.value;
+        let Some(factory) = self.context.registry.find(name) else {
+            let known: Vec<_> = self.context.registry.names().collect();
+            let help = if known.is_empty() {
+                "this binary was built without layers of its own; see examples/own_layer.rs".into()
+            } else {
+                format!("this binary has: {}", known.join(", "))
+            };
+            let message = format!("no layer is registered as `{name}`");
+            found.push(Diagnostic::error(layer.name.place, message).help(help));
+            return inner;
+        };
+        match factory(&layer.config.value) {
+            Ok(wrap) => wrap(inner),
+            Err(problem) => {
+                let message = format!("layer `{name}` refuses its settings: {problem}");
+                found.push(Diagnostic::error(layer.config.place, message));
+                inner
+            }
+        }
+    }
+}
+
+enum Innermost {
+    Forward(forward::Forward),
+    Answer(Answer),
+}
+
+fn rewrite(rewrite: &PathRewrite, found: &mut Diagnostics) -> Option<Rewrite> {
+    match rewrite {
+        PathRewrite::Keep => None,
+        PathRewrite::StripPrefix(prefix) => Some(match &prefix.value {
+            StripPrefix::Path(path) => Rewrite::Strip(path.as_str().into()),
+            StripPrefix::Literal => Rewrite::StripLiteral,
+        }),
+        PathRewrite::Template(template) => match Template::parse(&template.value) {
+            Ok(template) => Some(Rewrite::Template(template)),
+            Err(problem) => {
+                found.push(Diagnostic::error(template.place, problem));
+                None
+            }
+        },
+    }
+}

@@ -1,0 +1,193 @@
+//! Accepting connections: one loop per socket and worker. It survives every error (a full
+//! descriptor table must neither spin nor kill), and on closing it takes what still waits in the
+//! backlog, so that nobody who was let in by the kernel is reset.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+};
+
+use super::{
+    client::{Connection, TlsSession},
+    connection::{self, Version},
+    listener::Listener,
+    registry::Registry,
+};
+use crate::{
+    config::model::Protocols,
+    gateway::Gateway,
+    telemetry::metrics::{Handshake, Protocol},
+};
+
+/// What every connection of an accept loop shares.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) listener: Arc<Listener>,
+}
+
+/// Pause after an accept error that will not go away by itself at once (EMFILE, ENFILE, ENOBUFS).
+const PAUSE: Duration = Duration::from_millis(50);
+/// The answer of a listener that has all the connections it may have.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
+content-length: 84\r\nretry-after: 1\r\nconnection: close\r\n\r\n\
+{\"type\":\"about:blank\",\"title\":\"Overloaded\",\"status\":503,\"reason\":\"overloaded\"}      \n";
+
+/// Accepts on a TCP socket until the listener closes.
+pub(crate) async fn tcp(socket: TcpListener, shared: Shared) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            accepted = socket.accept() => accepted,
+            () = shared.listener.until_closed() => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => serve_tcp(stream, peer, &shared),
+            Err(error) => survive(&error, &shared).await,
+        }
+    }
+    while let Some(Ok((stream, peer))) = now(socket.accept()).await {
+        serve_tcp(stream, peer, &shared);
+    }
+}
+
+/// Accepts on a Unix socket until the listener closes.
+pub(crate) async fn unix(socket: UnixListener, shared: Shared) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            accepted = socket.accept() => accepted,
+            () = shared.listener.until_closed() => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                tokio::spawn(handshake(stream, None, shared.clone()));
+            }
+            Err(error) => survive(&error, &shared).await,
+        }
+    }
+    while let Some(Ok((stream, _))) = now(socket.accept()).await {
+        tokio::spawn(handshake::<UnixStream>(stream, None, shared.clone()));
+    }
+}
+
+/// The result of `future` if it is there already.
+async fn now<F: Future>(future: F) -> Option<F::Output> {
+    tokio::select! {
+        biased;
+        output = future => Some(output),
+        () = std::future::ready(()) => None,
+    }
+}
+
+fn serve_tcp(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
+    // Small answers must not wait for acknowledgements. It fails only on a socket that is gone.
+    let _ = stream.set_nodelay(true);
+    tokio::spawn(handshake(stream, Some(peer), shared.clone()));
+}
+
+async fn survive(error: &io::Error, shared: &Shared) {
+    shared.listener.metrics.accept_error();
+    // The client went away between the handshake and us: nothing to wait for.
+    if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+        return;
+    }
+    tracing::warn!(listener = %shared.listener.name, error = %error, "accept failed");
+    tokio::time::sleep(PAUSE).await;
+}
+
+/// From an accepted socket to a served connection.
+async fn handshake<S>(mut stream: S, peer: Option<SocketAddr>, shared: Shared)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let listener = &shared.listener;
+    let settings = listener.settings();
+    let (limit, timeout, protocols) =
+        (settings.max_connections, settings.timeouts.handshake, settings.protocols);
+    drop(settings);
+    if listener.open() >= limit {
+        listener.metrics.refused();
+        if listener.tls.is_none() {
+            // Best effort: the client may be gone, and we must not wait for it.
+            let _ = now(stream.write_all(FULL)).await;
+            let _ = now(stream.shutdown()).await;
+        }
+        return;
+    }
+    let Some(terminator) = &listener.tls else {
+        let version = plain_version(protocols);
+        return serve(stream, version, None, peer, shared).await;
+    };
+    let acceptor = tokio_rustls::TlsAcceptor::from(terminator.config());
+    let accepted = tokio::select! {
+        accepted = tokio::time::timeout(timeout, acceptor.accept(stream)) => accepted,
+        () = listener.until_closed() => return,
+    };
+    match accepted {
+        Ok(Ok(stream)) => {
+            let (_, session) = stream.get_ref();
+            let version = match session.alpn_protocol() {
+                Some(b"h2") => Version::H2,
+                _ if !protocols.h1 => Version::H2,
+                _ => Version::H1,
+            };
+            let tls = describe(session);
+            listener.metrics.handshake(tls.version, Handshake::Ok);
+            serve(stream, version, Some(tls), peer, shared).await;
+        }
+        Ok(Err(error)) => {
+            listener.metrics.handshake("", Handshake::Failed);
+            tracing::debug!(listener = %listener.name, ?peer, error = %error, "TLS handshake failed");
+        }
+        Err(_) => listener.metrics.handshake("", Handshake::Timeout),
+    }
+}
+
+const fn plain_version(protocols: Protocols) -> Version {
+    match (protocols.h1, protocols.h2c) {
+        (true, true) => Version::Sniff,
+        (false, true) => Version::H2,
+        _ => Version::H1,
+    }
+}
+
+fn describe(session: &rustls::ServerConnection) -> TlsSession {
+    TlsSession {
+        version: match session.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
+            _ => "TLSv1.2",
+        },
+        cipher: session.negotiated_cipher_suite().map_or_else(String::new, |suite| {
+            suite.suite().as_str().unwrap_or("unknown").replace("TLS13_", "TLS_")
+        }),
+        sni: session.server_name().map(Into::into),
+    }
+}
+
+async fn serve<S>(
+    stream: S,
+    version: Version,
+    tls: Option<TlsSession>,
+    peer: Option<SocketAddr>,
+    shared: Shared,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Shared { gateway, registry, listener } = shared;
+    let connection = Arc::new(Connection::new(
+        Arc::clone(&listener.name),
+        listener.id,
+        peer,
+        listener.port,
+        tls,
+        version == Version::H2,
+    ));
+    let protocol = if version == Version::H2 { Protocol::H2 } else { Protocol::H1 };
+    let counted = listener.metrics.connection(protocol);
+    let registration = registry.add(Arc::clone(&connection), Arc::clone(&listener), counted);
+    connection::serve(stream, version, gateway, listener, connection, registration).await;
+}

@@ -1,0 +1,276 @@
+//! One client connection: which HTTP version it speaks, hyper's state machine for it, and the orders
+//! it may get from outside (drain, park, kill).
+
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    io,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll, ready},
+};
+
+use hyper::{body::Incoming, server::conn::http1, service::Service};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{
+    client::{Connection, Order},
+    listener::Listener,
+    registry::Registration,
+    scan::{Limits, Scanner},
+    wire::Wire,
+};
+use crate::{
+    body::Body, config::model::ListenerLimits, gateway::Gateway, layers::shared::BoxFuture,
+};
+
+/// The first bytes of HTTP/2 by prior knowledge (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// What hyper may buffer of a head beyond the limit the wire holds it to.
+const BUFFER_SLACK: usize = 8 * 1024;
+
+/// HTTP version of a connection, as far as it is known when it is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// HTTP/1.
+    H1,
+    /// HTTP/2.
+    H2,
+    /// One of both: the first bytes tell.
+    Sniff,
+}
+
+/// What serves the requests of one connection.
+#[derive(Clone, Debug)]
+struct Requests {
+    gateway: Arc<Gateway>,
+    listener: Arc<Listener>,
+    connection: Arc<Connection>,
+}
+
+/// Serves a connection until it ends.
+pub(crate) async fn serve<S>(
+    io: S,
+    version: Version,
+    gateway: Arc<Gateway>,
+    listener: Arc<Listener>,
+    connection: Arc<Connection>,
+    registration: Registration,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let limits = listener.settings().limits;
+    let mut wire = Wire::new(io, Arc::clone(&connection), registration, None);
+    let requests = Requests { gateway, listener, connection: Arc::clone(&connection) };
+    let version = match version {
+        Version::Sniff => match sniff(&mut wire, &connection).await {
+            Some(version) => version,
+            None => return,
+        },
+        known => known,
+    };
+    let result = if version == Version::H2 {
+        serve_h2(wire.with_mode(None), &requests, limits).await
+    } else {
+        serve_h1(wire.with_mode(Some(Scanner::new(scan_limits(limits)))), requests, limits).await
+    };
+    if let Err(error) = result {
+        tracing::debug!(error = %error, peer = ?connection.peer, "connection ended");
+    }
+}
+
+fn scan_limits(limits: ListenerLimits) -> Limits {
+    Limits {
+        header_size: limits.header_size,
+        header_count: limits.header_count,
+        uri_length: limits.uri_length,
+    }
+}
+
+/// Reads until the first bytes are, or cannot be, the preface of HTTP/2.
+async fn sniff<S>(wire: &mut Wire<S>, connection: &Connection) -> Option<Version>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    loop {
+        let seen = wire.pending();
+        if seen.starts_with(PREFACE) {
+            return Some(Version::H2);
+        }
+        if !PREFACE.starts_with(seen) {
+            return Some(Version::H1);
+        }
+        let more = poll_fn(|cx| {
+            connection.state.waker.register(cx.waker());
+            if must_close(connection) {
+                return Poll::Ready(Ok(0));
+            }
+            wire.poll_more(cx)
+        });
+        if more.await.unwrap_or(0) == 0 {
+            return None;
+        }
+    }
+}
+
+fn must_close(connection: &Connection) -> bool {
+    connection.state.ordered(Order::Drain) || connection.state.ordered(Order::Kill)
+}
+
+// === HTTP/1 ===
+
+/// How a turn with hyper ended.
+enum Turn {
+    Closed(hyper::Result<()>),
+    Parked,
+}
+
+type H1<S> = Box<http1::UpgradeableConnection<TokioIo<Wire<S>>, Requests>>;
+
+async fn serve_h1<S>(
+    mut wire: Wire<S>,
+    mut requests: Requests,
+    limits: ListenerLimits,
+) -> Result<(), BoxedError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connection = Arc::clone(&requests.connection);
+    loop {
+        // Nothing but the socket is kept while nobody asks anything.
+        connection.state.parked.store(true, Ordering::Relaxed);
+        let begun = poll_fn(|cx| poll_begin(&connection, &mut wire, cx)).await?;
+        connection.state.parked.store(false, Ordering::Relaxed);
+        if !begun {
+            return Ok(());
+        }
+        let http = http1_builder(limits).serve_connection(TokioIo::new(wire), requests);
+        let mut http = Box::new(http.with_upgrades());
+        let mut draining = false;
+        match poll_fn(|cx| poll_turn(&connection, &mut http, &mut draining, cx)).await {
+            Turn::Closed(result) => return result.map_err(Into::into),
+            Turn::Parked => {}
+        }
+        let Some(parts) = http.into_parts() else { return Ok(()) };
+        wire = parts.io.into_inner();
+        wire.unread(&parts.read_buf);
+        requests = parts.service;
+    }
+}
+
+type BoxedError = Box<dyn std::error::Error + Send + Sync>;
+
+fn http1_builder(limits: ListenerLimits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .half_close(false)
+        .max_buf_size((limits.header_size + BUFFER_SLACK).max(64 * 1024))
+        .pipeline_flush(true);
+    if limits.header_count > 100 {
+        builder.max_headers(limits.header_count);
+    }
+    builder
+}
+
+/// Waits for the first byte of a request.
+fn poll_begin<S>(
+    connection: &Connection,
+    wire: &mut Wire<S>,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<bool>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let state = &connection.state;
+    state.waker.register(cx.waker());
+    if must_close(connection) {
+        return Pin::new(wire).poll_shutdown(cx).map_ok(|()| false);
+    }
+    state.done(Order::Park);
+    wire.poll_fill(cx)
+}
+
+fn poll_turn<S>(
+    connection: &Connection,
+    http: &mut H1<S>,
+    draining: &mut bool,
+    cx: &mut Context<'_>,
+) -> Poll<Turn>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let state = &connection.state;
+    state.waker.register(cx.waker());
+    if state.has_orders() {
+        if state.ordered(Order::Kill) {
+            return Poll::Ready(Turn::Closed(Ok(())));
+        }
+        if state.ordered(Order::Drain) && !*draining {
+            *draining = true;
+            Pin::new(&mut **http).graceful_shutdown();
+        }
+        if state.ordered(Order::Park) {
+            state.done(Order::Park);
+            if state.in_flight() == 0 && !*draining {
+                return Poll::Ready(Turn::Parked);
+            }
+        }
+    }
+    Pin::new(&mut **http).poll(cx).map(Turn::Closed)
+}
+
+// === HTTP/2 ===
+
+async fn serve_h2<S>(
+    wire: Wire<S>,
+    requests: &Requests,
+    limits: ListenerLimits,
+) -> Result<(), BoxedError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connection = Arc::clone(&requests.connection);
+    let header_list = u32::try_from(limits.header_size).unwrap_or(u32::MAX);
+    let mut http = Box::pin(
+        hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            .max_concurrent_streams(limits.h2_streams)
+            .max_header_list_size(header_list)
+            .initial_stream_window_size(256 * 1024)
+            .initial_connection_window_size(1024 * 1024)
+            .max_send_buf_size(256 * 1024)
+            .enable_connect_protocol()
+            .serve_connection(TokioIo::new(wire), requests.clone()),
+    );
+    let mut draining = false;
+    poll_fn(|cx| {
+        let state = &connection.state;
+        state.waker.register(cx.waker());
+        if state.has_orders() {
+            if state.ordered(Order::Kill) {
+                return Poll::Ready(Ok(()));
+            }
+            state.done(Order::Park);
+            state.parked.store(true, Ordering::Relaxed);
+            if state.ordered(Order::Drain) && !draining {
+                draining = true;
+                http.as_mut().graceful_shutdown();
+            }
+        }
+        Poll::Ready(ready!(http.as_mut().poll(cx)))
+    })
+    .await
+    .map_err(Into::into)
+}
+
+// === impl Requests ===
+
+impl Service<http::Request<Incoming>> for Requests {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Infallible>;
+
+    fn call(&self, request: http::Request<Incoming>) -> Self::Future {
+        self.gateway.handle(&self.connection, &self.listener, request)
+    }
+}

@@ -1,0 +1,189 @@
+//! The fields that tell an upstream who asked and how: hop-by-hop fields out first (RFC 9110 section
+//! 7.6.1), so that a client cannot name ours in `Connection`, then what untrusted peers claim, then
+//! ours.
+
+use std::net::IpAddr;
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Version,
+    header::{
+        CONNECTION, EXPECT, FORWARDED, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+    },
+};
+
+use super::{client::Connection, gate::Fields};
+
+/// `X-Forwarded-For`.
+pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// `X-Forwarded-Proto`.
+pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// `X-Forwarded-Host`.
+pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// `X-Forwarded-Port`.
+pub(crate) const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+/// `X-Real-IP`.
+pub(crate) const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+
+/// What a client asked of this hop, taken out of the head and put back by the upstream side as far
+/// as it applies there.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HopRequest {
+    /// The protocol of `Upgrade`, when `Connection: upgrade` asked for it.
+    pub(crate) upgrade: Option<HeaderValue>,
+    /// `TE: trailers`.
+    pub(crate) trailers: bool,
+    /// `Expect: 100-continue`.
+    pub(crate) expect: bool,
+}
+
+/// Takes the hop-by-hop fields out.
+pub(crate) fn strip(headers: &mut HeaderMap, fields: Fields) -> HopRequest {
+    let mut hop = HopRequest::default();
+    if fields.te {
+        hop.trailers = has_token(headers, &TE, "trailers");
+        headers.remove(TE);
+    }
+    if fields.upgrade {
+        let asked = has_token(headers, &CONNECTION, "upgrade");
+        hop.upgrade = headers.remove(UPGRADE).filter(|_| asked);
+    }
+    if fields.expect {
+        let expectation = headers.remove(EXPECT);
+        hop.expect =
+            expectation.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    }
+    if fields.connection {
+        let tokens: Vec<_> = headers.get_all(CONNECTION).iter().cloned().collect();
+        headers.remove(CONNECTION);
+        super::gate::remove_named(headers, &tokens);
+    }
+    if fields.hop {
+        headers.remove(TRANSFER_ENCODING);
+        headers.remove(KEEP_ALIVE);
+        headers.remove(PROXY_CONNECTION);
+        headers.remove(HTTP2_SETTINGS);
+        headers.remove(PROXY_AUTHORIZATION);
+    }
+    hop
+}
+
+/// Whether a list field holds `token`.
+pub(crate) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).any(|value| {
+        value.split(',').any(|item| {
+            let item = item.split(';').next().unwrap_or_default();
+            item.trim().eq_ignore_ascii_case(token)
+        })
+    })
+}
+
+/// Writes our fields.
+pub(crate) fn add(
+    headers: &mut HeaderMap,
+    connection: &Connection,
+    authority: Option<&HeaderValue>,
+    client: Option<IpAddr>,
+    trusted: bool,
+    forwarding: bool,
+) {
+    let keep = trusted && forwarding;
+    if forwarding && !keep {
+        remove_claims(headers);
+    }
+    // Room for all of them at once.
+    headers.reserve(8);
+    let chain = if keep { headers.get_all(X_FORWARDED_FOR).iter().next().cloned() } else { None };
+    match chain {
+        Some(chain) => append_address(headers, &chain, &connection.peer_value),
+        None => {
+            headers.insert(X_FORWARDED_FOR, connection.peer_value.clone());
+        }
+    }
+    let real = match client {
+        Some(client) if keep => HeaderValue::from_str(&client.to_string()).ok(),
+        _ => None,
+    };
+    headers.insert(X_REAL_IP, real.unwrap_or_else(|| connection.peer_value.clone()));
+    if !(keep && headers.contains_key(X_FORWARDED_PROTO)) {
+        let proto = if connection.tls.is_some() { "https" } else { "http" };
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
+    }
+    if !(keep && headers.contains_key(X_FORWARDED_PORT)) {
+        headers.insert(X_FORWARDED_PORT, connection.port_value.clone());
+    }
+    if let Some(authority) = authority {
+        if !(keep && headers.contains_key(X_FORWARDED_HOST)) {
+            headers.insert(X_FORWARDED_HOST, authority.clone());
+        }
+    }
+}
+
+/// What a stranger claims about itself goes.
+fn remove_claims(headers: &mut HeaderMap) {
+    headers.remove(FORWARDED);
+    let claimed: Vec<_> =
+        headers.keys().filter(|name| name.as_str().starts_with("x-forwarded-")).cloned().collect();
+    for name in claimed {
+        headers.remove(name);
+    }
+}
+
+fn append_address(headers: &mut HeaderMap, first: &HeaderValue, peer: &HeaderValue) {
+    let mut chain = first.as_bytes().to_vec();
+    for more in headers.get_all(X_FORWARDED_FOR).iter().skip(1) {
+        chain.extend_from_slice(b", ");
+        chain.extend_from_slice(more.as_bytes());
+    }
+    chain.extend_from_slice(b", ");
+    chain.extend_from_slice(peer.as_bytes());
+    if let Ok(value) = HeaderValue::from_bytes(&chain) {
+        headers.insert(X_FORWARDED_FOR, value);
+    }
+}
+
+/// Adds this hop to `Via` (RFC 9110 section 7.6.3).
+pub(crate) fn add_via(headers: &mut HeaderMap, via: &ViaValues, version: Version, present: bool) {
+    let own = match version {
+        Version::HTTP_2 => &via.h2,
+        Version::HTTP_10 => &via.h10,
+        _ => &via.h11,
+    };
+    if present {
+        headers.append(VIA, own.clone());
+    } else {
+        headers.insert(VIA, own.clone());
+    }
+}
+
+/// How often our own name stands in `Via`.
+pub(crate) fn times_seen(headers: &HeaderMap, name: &str) -> usize {
+    let values = headers.get_all(VIA).iter().filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| value.split(','))
+        .filter(|item| item.split_whitespace().nth(1) == Some(name))
+        .count()
+}
+
+/// The `Via` of this gateway, one per version received.
+#[derive(Clone, Debug)]
+pub struct ViaValues {
+    h10: HeaderValue,
+    h11: HeaderValue,
+    h2: HeaderValue,
+}
+
+// === impl ViaValues ===
+
+impl ViaValues {
+    /// `1.1 edge-1` and so on.
+    pub fn new(name: &str) -> Self {
+        let value = |version: &str| {
+            HeaderValue::from_str(&format!("{version} {name}"))
+                .unwrap_or_else(|_| HeaderValue::from_static("1.1 tidegate"))
+        };
+        Self { h10: value("1.0"), h11: value("1.1"), h2: value("2") }
+    }
+}

@@ -1,0 +1,358 @@
+//! The one gate before routing, for both protocols: what must hold of a request head before
+//! anybody matches, logs or forwards it. What may pass leaves with one host, one canonical path and
+//! its hop-by-hop fields known.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, request::Parts, uri::PathAndQuery,
+};
+
+use crate::{
+    config::model::ListenerLimits,
+    error::{Error, Reason},
+    routing::{Normalize, canonical},
+};
+
+/// What the gate learned of a request.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// Host without port, lower case.
+    pub(crate) host: Box<str>,
+    /// Host as the client sent it, with its port.
+    pub(crate) authority: Option<HeaderValue>,
+    /// Canonical path and query.
+    pub(crate) uri: Uri,
+    /// Fields that need work.
+    pub(crate) fields: Fields,
+    /// Values the record wants.
+    pub(crate) noted: Noted,
+}
+
+/// Values of fields that are wanted later, picked up in the same pass.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Noted {
+    host: Option<HeaderValue>,
+    /// `User-Agent`.
+    pub(crate) user_agent: Option<HeaderValue>,
+    /// `Accept`.
+    pub(crate) accept: Option<HeaderValue>,
+    /// `Content-Type` says gRPC.
+    pub(crate) grpc: bool,
+}
+
+impl Checked {
+    /// What is known of a request that was refused.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            host: Box::default(),
+            authority: None,
+            uri: Uri::from_static("/"),
+            fields: Fields::default(),
+            noted: Noted::default(),
+        }
+    }
+}
+
+/// Which fields of interest a head has.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Fields {
+    pub(crate) hosts: u8,
+    lengths: u8,
+    /// `Connection`.
+    pub(crate) connection: bool,
+    /// `Keep-Alive`, `Proxy-Connection`, `Proxy-Authorization`, `HTTP2-Settings`,
+    /// `Transfer-Encoding`.
+    pub(crate) hop: bool,
+    /// `TE`.
+    pub(crate) te: bool,
+    /// `Upgrade`.
+    pub(crate) upgrade: bool,
+    /// `Expect`.
+    pub(crate) expect: bool,
+    /// `Forwarded`, `X-Forwarded-*`, `X-Real-IP`.
+    pub(crate) forwarding: bool,
+    /// `Via`.
+    pub(crate) via: bool,
+}
+
+/// Field names the gateway writes or frames messages by, with `_` for `-`: many applications cannot
+/// tell one from the other, so an alias would carry what we remove.
+const ALIASES: [&str; 14] = [
+    "content_length",
+    "transfer_encoding",
+    "host",
+    "connection",
+    "upgrade",
+    "te",
+    "via",
+    "forwarded",
+    "x_real_ip",
+    "x_request_id",
+    "x_client_ip",
+    "proxy_connection",
+    "http2_settings",
+    "x_forwarded_",
+];
+
+/// Checks a head. The error is the answer.
+pub(crate) fn check(
+    head: &Parts,
+    limits: ListenerLimits,
+    rules: Normalize,
+) -> Result<Checked, Error> {
+    let h2 = head.version == Version::HTTP_2;
+    let (fields, mut noted) = look(&head.headers, h2)?;
+    if h2 {
+        check_h2(head, limits)?;
+    }
+    check_method(&head.method, h2, &head.extensions)?;
+    if fields.hosts > 1 {
+        return Err(bad(Reason::BadHost, "more than one Host"));
+    }
+    if fields.lengths > 1 {
+        return Err(bad(Reason::BadFraming, "more than one Content-Length"));
+    }
+    let authority = authority(head, noted.host.take())?;
+    let host = match &authority {
+        Some(value) => host_of(value)?,
+        None if head.version == Version::HTTP_10 => Box::default(),
+        None => return Err(bad(Reason::BadHost, "no Host")),
+    };
+    let uri = canonical_uri(&head.uri, rules)?;
+    Ok(Checked { host, authority, uri, fields, noted })
+}
+
+fn bad(reason: Reason, detail: &'static str) -> Error {
+    Error::new(reason, detail).public(detail)
+}
+
+/// One pass over the fields.
+fn look(headers: &HeaderMap, h2: bool) -> Result<(Fields, Noted), Error> {
+    let (mut fields, mut noted) = (Fields::default(), Noted::default());
+    for (name, value) in headers {
+        match name.as_str() {
+            "host" => {
+                fields.hosts += 1;
+                noted.host = Some(value.clone());
+            }
+            "user-agent" => noted.user_agent = Some(value.clone()),
+            "accept" => noted.accept = Some(value.clone()),
+            "content-type" => noted.grpc = value.as_bytes().starts_with(b"application/grpc"),
+            "content-length" => fields.lengths += 1,
+            "connection" => fields.connection = true,
+            "transfer-encoding"
+            | "keep-alive"
+            | "proxy-connection"
+            | "http2-settings"
+            | "proxy-authorization" => fields.hop = true,
+            "te" => fields.te = true,
+            "upgrade" => fields.upgrade = true,
+            "expect" => fields.expect = true,
+            "via" => fields.via = true,
+            "forwarded" | "x-real-ip" => fields.forwarding = true,
+            other => look_at_other(other, &mut fields)?,
+        }
+        if h2 && !value.as_bytes().is_ascii() {
+            return Err(bad(Reason::BadRequest, "8-bit byte in a header value"));
+        }
+    }
+    Ok((fields, noted))
+}
+
+fn look_at_other(name: &str, fields: &mut Fields) -> Result<(), Error> {
+    if name.starts_with("x-forwarded-") {
+        fields.forwarding = true;
+    } else if memchr::memchr(b'_', name.as_bytes()).is_some() {
+        let dashed = name.replace('-', "_");
+        let alias =
+            |owned: &str| dashed == owned || (owned.ends_with('_') && dashed.starts_with(owned));
+        if ALIASES.into_iter().any(alias) {
+            return Err(bad(Reason::BadRequest, "underscore alias of a reserved header"));
+        }
+    }
+    Ok(())
+}
+
+fn check_h2(head: &Parts, limits: ListenerLimits) -> Result<(), Error> {
+    if head.headers.len() > limits.header_count {
+        return Err(bad(Reason::HeaderTooLarge, "too many header fields"));
+    }
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if target > limits.uri_length {
+        return Err(bad(Reason::UriTooLong, "request target too long"));
+    }
+    Ok(())
+}
+
+fn check_method(method: &Method, h2: bool, extensions: &http::Extensions) -> Result<(), Error> {
+    if *method == Method::CONNECT {
+        let websocket = extensions.get::<hyper::ext::Protocol>();
+        if !h2 || websocket.is_none() {
+            return Err(bad(Reason::UnsupportedMethod, "CONNECT"));
+        }
+    }
+    if h2 && method.as_str().bytes().any(|byte| byte.is_ascii_lowercase()) {
+        return Err(bad(Reason::BadRequest, "bad method"));
+    }
+    Ok(())
+}
+
+/// The one authority of a request: `:authority` or the absolute form and Host must agree.
+fn authority(head: &Parts, host: Option<HeaderValue>) -> Result<Option<HeaderValue>, Error> {
+    match (head.uri.authority(), host) {
+        (None, host) => Ok(host),
+        (Some(authority), Some(host))
+            if !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) =>
+        {
+            Err(bad(Reason::BadHost, "Host differs from the authority of the target"))
+        }
+        (Some(authority), _) => HeaderValue::from_str(authority.as_str())
+            .map(Some)
+            .map_err(|_| bad(Reason::BadHost, "bad authority")),
+    }
+}
+
+/// Host without port, lower case, without a trailing dot (RFC 3986 section 3.2.2, no user-info).
+fn host_of(value: &HeaderValue) -> Result<Box<str>, Error> {
+    const BAD: &str = "malformed Host";
+    let text = value.to_str().map_err(|_| bad(Reason::BadHost, BAD))?;
+    let (host, port) = if text.starts_with('[') {
+        let end = text.find(']').ok_or_else(|| bad(Reason::BadHost, BAD))?;
+        let address = &text[1..end];
+        address.parse::<std::net::Ipv6Addr>().map_err(|_| bad(Reason::BadHost, BAD))?;
+        (&text[..=end], &text[end + 1..])
+    } else {
+        let end = memchr::memchr(b':', text.as_bytes()).unwrap_or(text.len());
+        if !text.as_bytes()[..end].iter().all(|&byte| is_host_byte(byte)) {
+            return Err(bad(Reason::BadHost, BAD));
+        }
+        (&text[..end], &text[end..])
+    };
+    let digits = port.strip_prefix(':').unwrap_or(port);
+    let port_is_fine = port.is_empty()
+        || (port.starts_with(':') && !digits.is_empty() && digits.parse::<u16>().is_ok());
+    if host.is_empty() || host.len() > 253 || !port_is_fine || digits.starts_with('+') {
+        return Err(bad(Reason::BadHost, BAD));
+    }
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let mut host: Box<str> = host.into();
+    host.make_ascii_lowercase();
+    Ok(host)
+}
+
+const fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// The path and query as they are matched, logged and sent.
+fn canonical_uri(uri: &Uri, rules: Normalize) -> Result<Uri, Error> {
+    let raw = uri.path_and_query();
+    let path = raw.map_or("/", PathAndQuery::path);
+    if path == "*" {
+        return Ok(Uri::from_static("*"));
+    }
+    let path = if path.is_empty() { "/" } else { path };
+    let canonical = canonical(path, rules).map_err(|error| {
+        let text = error.to_string();
+        Error::new(Reason::BadPath, text.clone()).public(text)
+    })?;
+    let query = raw.and_then(PathAndQuery::query);
+    match (canonical, raw) {
+        (std::borrow::Cow::Borrowed(path), Some(raw)) if path.len() == raw.path().len() => {
+            if uri.authority().is_none() {
+                return Ok(uri.clone());
+            }
+            Ok(Uri::from(raw.clone()))
+        }
+        (path, _) => {
+            let text = match query {
+                Some(query) => format!("{path}?{query}"),
+                None => path.into_owned(),
+            };
+            Uri::try_from(text).map_err(|_| bad(Reason::BadPath, "bad path"))
+        }
+    }
+}
+
+/// Removes a field named by a `Connection` token.
+pub(crate) fn remove_named(headers: &mut HeaderMap, tokens: &[HeaderValue]) {
+    for value in tokens {
+        let Ok(text) = value.to_str() else { continue };
+        for token in text.split(',').map(str::trim).filter(|token| !token.is_empty()) {
+            // Framing and routing fields cannot be removed by naming them.
+            let kept = ["host", "content-length", "close", "keep-alive", "te", "upgrade"];
+            if kept.iter().any(|name| token.eq_ignore_ascii_case(name)) {
+                continue;
+            }
+            if let Ok(name) = HeaderName::from_bytes(token.as_bytes()) {
+                headers.remove(name);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: Normalize = Normalize { merge_slashes: true, keep_encoded_slash: false };
+    const LIMITS: ListenerLimits =
+        ListenerLimits { header_size: 32768, header_count: 100, uri_length: 8192, h2_streams: 128 };
+
+    fn judge(request: http::request::Builder) -> Result<Checked, Reason> {
+        let (head, ()) = request.body(()).expect("a request").into_parts();
+        check(&head, LIMITS, RULES).map_err(|error| error.reason())
+    }
+
+    #[test]
+    fn malformed_hosts_are_refused() {
+        for host in [
+            "u@a", "a/b", "a b", "a,b", "a:x", "a:", "a:99999", "a:+80", "[::1", "[zz]", "", "a?b",
+            "a#b", "a\\b", "[::1]x",
+        ] {
+            let request = http::Request::get("/").header("host", host);
+            assert_eq!(judge(request).err(), Some(Reason::BadHost), "{host:?}");
+        }
+    }
+
+    #[test]
+    fn one_host_is_taken_without_port_case_and_trailing_dot() {
+        for (host, expected) in [
+            ("A.Example.COM:8080", "a.example.com"),
+            ("a.", "a"),
+            ("[::1]:80", "[::1]"),
+            ("1.2.3.4", "1.2.3.4"),
+        ] {
+            let request = http::Request::get("/").header("host", host);
+            assert_eq!(&*judge(request).expect(host).host, expected);
+        }
+    }
+
+    #[test]
+    fn host_must_be_there_once_and_agree_with_the_target() {
+        assert_eq!(judge(http::Request::get("/")).err(), Some(Reason::BadHost));
+        let twice = http::Request::get("/").header("host", "a").header("host", "a");
+        assert_eq!(judge(twice).err(), Some(Reason::BadHost));
+        let other = http::Request::get("http://b/").header("host", "a");
+        assert_eq!(judge(other).err(), Some(Reason::BadHost));
+        let same = http::Request::get("http://a/x?y").header("host", "a");
+        assert_eq!(judge(same).expect("agrees").uri, "/x?y");
+    }
+
+    #[test]
+    fn underscore_aliases_of_our_fields_are_refused_and_others_pass() {
+        for name in ["content_length", "transfer_encoding", "x_forwarded_for", "x-forwarded_for"] {
+            let request = http::Request::get("/").header("host", "a").header(name, "1");
+            assert_eq!(judge(request).err(), Some(Reason::BadRequest), "{name}");
+        }
+        let request = http::Request::get("/").header("host", "a").header("my_header", "1");
+        assert!(judge(request).is_ok());
+    }
+
+    #[test]
+    fn the_path_leaves_canonical_and_the_query_untouched() {
+        let request = http::Request::get("/a/../b//%7Ec?x=/../%2e").header("host", "a");
+        assert_eq!(judge(request).expect("fine").uri, "/b/~c?x=/../%2e");
+        let request = http::Request::get("/a%2fb").header("host", "a");
+        assert_eq!(judge(request).err(), Some(Reason::BadPath));
+    }
+}

@@ -1,0 +1,607 @@
+//! Reads HTTP/1 requests just far enough to know where each ends, before hyper sees them.
+//!
+//! What hyper hides from its service (bare line feeds, a fragment in the target, junk in chunk
+//! lines) or answers without our reason is refused here; everything that passes is framed the way
+//! hyper will frame it, because every ambiguity has been refused. Pure: bytes in, verdict out.
+
+use crate::error::Reason;
+
+/// Limits on a request head.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Bytes of the head.
+    pub(crate) header_size: usize,
+    /// Fields in the head.
+    pub(crate) header_count: usize,
+    /// Bytes of the target.
+    pub(crate) uri_length: usize,
+}
+
+/// Why a request was refused before anybody parsed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// The reason word.
+    pub(crate) reason: Reason,
+    /// What exactly was wrong; safe to show to the client.
+    pub(crate) detail: &'static str,
+}
+
+/// What to do with the bytes that were scanned.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Scan {
+    /// So many bytes may be read by hyper.
+    pub(crate) pass: usize,
+    /// What about the rest.
+    pub(crate) next: Next,
+}
+
+/// What follows the bytes that may pass.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Nothing, or the beginning of a head that is not complete yet.
+    More,
+    /// A head that must be answered with an error.
+    Refuse(Refusal),
+    /// The body being read is broken.
+    BadBody(&'static str),
+    /// Bytes after a request that asked for another protocol: whose they are is not known yet.
+    Hold,
+}
+
+/// Where in the stream of requests we are.
+#[derive(Debug)]
+pub(crate) struct Scanner {
+    state: State,
+    /// The request being read asked for an upgrade: hold what follows it.
+    upgrade: bool,
+    limits: Limits,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Head,
+    Body { left: u64 },
+    Chunk(Chunk),
+    Hold,
+    Tunnel,
+}
+
+/// Where in a chunked body we are (RFC 9112 section 7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Chunk {
+    Size { value: u64, digits: u8 },
+    Extension { value: u64, length: u16, quoted: bool },
+    SizeLf { value: u64 },
+    Data { left: u64 },
+    DataCr,
+    DataLf,
+    TrailerStart { total: u16 },
+    Trailer { total: u16, cr: bool },
+    EndLf,
+}
+
+/// The framing of a message as its head declares it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Framing {
+    length: Option<u64>,
+    chunked: bool,
+    upgrade: bool,
+}
+
+/// Most bytes of one chunk extension; nobody uses them, attackers do (CVE-2023-39326).
+const EXTENSION_LIMIT: u16 = 256;
+/// Most bytes of a trailer section.
+const TRAILER_LIMIT: u16 = 8 * 1024;
+
+// === impl Scanner ===
+
+impl Scanner {
+    /// Waits for the first head.
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { state: State::Head, upgrade: false, limits }
+    }
+
+    /// Between two requests.
+    pub(crate) fn is_at_head(&self) -> bool {
+        self.state == State::Head
+    }
+
+    /// After a request that asked for another protocol.
+    pub(crate) fn is_held(&self) -> bool {
+        self.state == State::Hold
+    }
+
+    /// The answer was not a switch of protocols: what follows is the next request.
+    pub(crate) fn resume(&mut self) {
+        self.state = State::Head;
+        self.upgrade = false;
+    }
+
+    /// The protocol was switched: everything passes.
+    pub(crate) fn tunnel(&mut self) {
+        self.state = State::Tunnel;
+    }
+
+    /// Scans what follows the bytes that have passed so far.
+    pub(crate) fn scan(&mut self, bytes: &[u8]) -> Scan {
+        let mut pass = 0;
+        loop {
+            let rest = &bytes[pass..];
+            if rest.is_empty() {
+                return Scan { pass, next: Next::More };
+            }
+            match self.state {
+                State::Tunnel => return Scan { pass: bytes.len(), next: Next::More },
+                State::Hold => return Scan { pass, next: Next::Hold },
+                State::Head => match parse_head(rest, self.limits) {
+                    Ok(Some((length, framing))) => {
+                        pass += length;
+                        self.begin_body(framing);
+                    }
+                    Ok(None) => return Scan { pass, next: Next::More },
+                    Err(refusal) => return Scan { pass, next: Next::Refuse(refusal) },
+                },
+                State::Body { left } => {
+                    let taken = left.min(rest.len() as u64);
+                    pass += usize::try_from(taken).unwrap_or(rest.len());
+                    self.state = State::Body { left: left - taken };
+                    if left == taken {
+                        self.end_message();
+                    }
+                }
+                State::Chunk(chunk) => match chunk.scan(rest) {
+                    Ok((taken, next)) => {
+                        pass += taken;
+                        match next {
+                            Some(chunk) => self.state = State::Chunk(chunk),
+                            None => self.end_message(),
+                        }
+                    }
+                    Err(detail) => return Scan { pass, next: Next::BadBody(detail) },
+                },
+            }
+        }
+    }
+
+    fn begin_body(&mut self, framing: Framing) {
+        self.upgrade = framing.upgrade;
+        if framing.chunked {
+            self.state = State::Chunk(Chunk::Size { value: 0, digits: 0 });
+        } else {
+            match framing.length {
+                None | Some(0) => self.end_message(),
+                Some(left) => self.state = State::Body { left },
+            }
+        }
+    }
+
+    fn end_message(&mut self) {
+        self.state = if self.upgrade { State::Hold } else { State::Head };
+    }
+}
+
+// === impl Chunk ===
+
+impl Chunk {
+    /// Takes bytes until the state changes; `None` is the end of the message.
+    fn scan(self, bytes: &[u8]) -> Result<(usize, Option<Self>), &'static str> {
+        let byte = bytes[0];
+        let next = match self {
+            Self::Size { value, digits } => return Self::size(value, digits, bytes),
+            Self::Extension { value, length, quoted } => {
+                return Self::extension(value, length, quoted, bytes);
+            }
+            Self::SizeLf { value: 0 } if byte == b'\n' => Some(Self::TrailerStart { total: 0 }),
+            Self::SizeLf { value } if byte == b'\n' => Some(Self::Data { left: value }),
+            Self::SizeLf { .. } => return Err("bare CR in a chunk size line"),
+            Self::Data { left } => {
+                let taken = left.min(bytes.len() as u64);
+                let next =
+                    if left == taken { Self::DataCr } else { Self::Data { left: left - taken } };
+                return Ok((usize::try_from(taken).unwrap_or(bytes.len()), Some(next)));
+            }
+            Self::DataCr if byte == b'\r' => Some(Self::DataLf),
+            Self::DataLf if byte == b'\n' => Some(Self::Size { value: 0, digits: 0 }),
+            Self::DataCr | Self::DataLf => return Err("chunk data longer than its size"),
+            Self::TrailerStart { .. } if byte == b'\r' => Some(Self::EndLf),
+            Self::TrailerStart { total } => Some(Self::Trailer { total, cr: false }),
+            Self::Trailer { total, cr } => return Self::trailer(total, cr, bytes),
+            Self::EndLf if byte == b'\n' => None,
+            Self::EndLf => return Err("bare CR after the trailers"),
+        };
+        // `TrailerStart` only looks; everything else takes the byte.
+        let taken = usize::from(!matches!(next, Some(Self::Trailer { .. })));
+        Ok((taken, next))
+    }
+
+    fn size(
+        mut value: u64,
+        mut digits: u8,
+        bytes: &[u8],
+    ) -> Result<(usize, Option<Self>), &'static str> {
+        for (at, &byte) in bytes.iter().enumerate() {
+            let next = match (byte, char::from(byte).to_digit(16)) {
+                (_, Some(digit)) if digits < 16 => {
+                    value = (value << 4) | u64::from(digit);
+                    digits += 1;
+                    continue;
+                }
+                (_, Some(_)) => return Err("chunk size too large"),
+                (b'\r', _) if digits > 0 => Self::SizeLf { value },
+                (b';', _) if digits > 0 => Self::Extension { value, length: 0, quoted: false },
+                _ => return Err("junk in a chunk size"),
+            };
+            return Ok((at + 1, Some(next)));
+        }
+        Ok((bytes.len(), Some(Self::Size { value, digits })))
+    }
+
+    /// Extensions are dropped by every recipient; only their form and length are checked.
+    fn extension(
+        value: u64,
+        mut length: u16,
+        mut quoted: bool,
+        bytes: &[u8],
+    ) -> Result<(usize, Option<Self>), &'static str> {
+        for (at, &byte) in bytes.iter().enumerate() {
+            match byte {
+                b'\r' if !quoted && length > 0 => {
+                    return Ok((at + 1, Some(Self::SizeLf { value })));
+                }
+                b'"' => quoted = !quoted,
+                b'\t' | b' '..=b'~' => {}
+                _ => return Err("junk in a chunk extension"),
+            }
+            length += 1;
+            if length > EXTENSION_LIMIT {
+                return Err("chunk extension too long");
+            }
+        }
+        Ok((bytes.len(), Some(Self::Extension { value, length, quoted })))
+    }
+
+    fn trailer(
+        mut total: u16,
+        mut cr: bool,
+        bytes: &[u8],
+    ) -> Result<(usize, Option<Self>), &'static str> {
+        for (at, &byte) in bytes.iter().enumerate() {
+            total += 1;
+            match byte {
+                b'\n' if cr => return Ok((at + 1, Some(Self::TrailerStart { total }))),
+                b'\n' => return Err("bare LF in the trailers"),
+                _ if cr => return Err("bare CR in the trailers"),
+                _ if total >= TRAILER_LIMIT => return Err("trailers too long"),
+                _ => cr = byte == b'\r',
+            }
+        }
+        Ok((bytes.len(), Some(Self::Trailer { total, cr })))
+    }
+}
+
+// === the head ===
+
+/// Finds the end of a request head and its framing. `None`: not complete yet.
+fn parse_head(bytes: &[u8], limits: Limits) -> Result<Option<(usize, Framing)>, Refusal> {
+    let mut at = skip_empty_lines(bytes)?;
+    let begin = at;
+    let mut framing = Framing::default();
+    let mut fields = 0;
+    let mut old = false;
+    loop {
+        let Some(length) = memchr::memchr(b'\n', &bytes[at..]) else {
+            return incomplete(bytes, begin, at, limits);
+        };
+        let line = &bytes[at..at + length];
+        let Some((b'\r', line)) = line.split_last() else {
+            return Err(refuse(Reason::BadFraming, "bare LF"));
+        };
+        let first = at == begin;
+        at += length + 1;
+        if first {
+            old = request_line(line, limits)?;
+        } else if line.is_empty() {
+            break;
+        } else {
+            fields += 1;
+            field_line(line, old, &mut framing)?;
+        }
+    }
+    check_head(&bytes[begin..at], fields, limits)?;
+    Ok(Some((at, framing)))
+}
+
+/// RFC 9112 section 2.2: an empty line before a request line is ignored.
+fn skip_empty_lines(bytes: &[u8]) -> Result<usize, Refusal> {
+    let mut at = 0;
+    while bytes[at..].starts_with(b"\r\n") {
+        at += 2;
+        if at > 8 {
+            return Err(refuse(Reason::BadRequest, "empty lines before a request"));
+        }
+    }
+    Ok(at)
+}
+
+fn incomplete(
+    bytes: &[u8],
+    begin: usize,
+    at: usize,
+    limits: Limits,
+) -> Result<Option<(usize, Framing)>, Refusal> {
+    if at == begin && bytes.len() - begin > limits.uri_length + 64 {
+        return Err(refuse(Reason::UriTooLong, "request line too long"));
+    }
+    if bytes.len() - begin > limits.header_size {
+        return Err(refuse(Reason::HeaderTooLarge, "header too large"));
+    }
+    Ok(None)
+}
+
+fn check_head(head: &[u8], fields: usize, limits: Limits) -> Result<(), Refusal> {
+    if head.len() > limits.header_size {
+        return Err(refuse(Reason::HeaderTooLarge, "header too large"));
+    }
+    if fields > limits.header_count {
+        return Err(refuse(Reason::HeaderTooLarge, "too many header fields"));
+    }
+    if !head.is_ascii() {
+        return Err(refuse(Reason::BadRequest, "8-bit byte in the header"));
+    }
+    Ok(())
+}
+
+/// Checks method, target and version; returns whether it is HTTP/1.0.
+fn request_line(line: &[u8], limits: Limits) -> Result<bool, Refusal> {
+    let Some((line, version)) = line.iter().rposition(|&b| b == b' ').map(|at| line.split_at(at))
+    else {
+        return Err(refuse(Reason::BadRequest, "request line without a version"));
+    };
+    let old = match version {
+        b" HTTP/1.1" => false,
+        b" HTTP/1.0" => true,
+        other if other.starts_with(b" HTTP/") => {
+            return Err(refuse(Reason::UnsupportedVersion, "HTTP version not supported"));
+        }
+        _ => return Err(refuse(Reason::BadRequest, "request line without a version")),
+    };
+    let Some(space) = memchr::memchr(b' ', line) else {
+        return Err(refuse(Reason::BadRequest, "request line without a target"));
+    };
+    let (method, target) = (&line[..space], &line[space + 1..]);
+    if method == b"CONNECT" {
+        return Err(refuse(Reason::UnsupportedMethod, "CONNECT"));
+    }
+    if method.is_empty() || method.len() > 32 || !method.iter().all(|&b| is_method_byte(b)) {
+        return Err(refuse(Reason::BadRequest, "bad method"));
+    }
+    if target.len() > limits.uri_length {
+        return Err(refuse(Reason::UriTooLong, "request target too long"));
+    }
+    if target.is_empty() || !target.iter().all(|&b| is_target_byte(b)) {
+        return Err(refuse(Reason::BadRequest, "bad byte in the request target"));
+    }
+    Ok(old)
+}
+
+fn is_method_byte(byte: u8) -> bool {
+    byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_')
+}
+
+/// Visible ASCII except what RFC 3986 never allows and recipients disagree on.
+fn is_target_byte(byte: u8) -> bool {
+    matches!(byte, b'!'..=b'~') && !matches!(byte, b'#' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`')
+}
+
+/// Looks for the three fields that decide how a message is framed.
+fn field_line(line: &[u8], old: bool, framing: &mut Framing) -> Result<(), Refusal> {
+    match line[0] | 0x20 {
+        b'c' => {
+            if let Some(value) = value_of(line, b"content-length") {
+                return content_length(value, framing);
+            }
+        }
+        b't' => {
+            if let Some(value) = value_of(line, b"transfer-encoding") {
+                return transfer_encoding(value, old, framing);
+            }
+        }
+        b'u' => framing.upgrade |= value_of(line, b"upgrade").is_some(),
+        // Leading white space, which `| 0x20` leaves as it is.
+        b' ' | b')' => {
+            if matches!(line[0], b' ' | b'\t') {
+                return Err(refuse(Reason::BadFraming, "folded header line"));
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn content_length(value: &[u8], framing: &mut Framing) -> Result<(), Refusal> {
+    if framing.length.is_some() || framing.chunked {
+        return Err(refuse(Reason::BadFraming, "more than one length"));
+    }
+    if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
+        return Err(refuse(Reason::BadFraming, "bad Content-Length"));
+    }
+    let length = value.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+    framing.length = Some(length);
+    Ok(())
+}
+
+fn transfer_encoding(value: &[u8], old: bool, framing: &mut Framing) -> Result<(), Refusal> {
+    if framing.length.is_some() || framing.chunked {
+        return Err(refuse(Reason::BadFraming, "more than one length"));
+    }
+    if old {
+        return Err(refuse(Reason::BadFraming, "Transfer-Encoding in HTTP/1.0"));
+    }
+    if !value.eq_ignore_ascii_case(b"chunked") {
+        return Err(refuse(Reason::BadFraming, "Transfer-Encoding other than chunked"));
+    }
+    framing.chunked = true;
+    Ok(())
+}
+
+/// The trimmed value if the line is the field `name` (lower case).
+fn value_of<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
+    let (field, rest) = line.split_at_checked(name.len())?;
+    let (b':', value) = rest.split_first()? else { return None };
+    field.eq_ignore_ascii_case(name).then(|| trim(value))
+}
+
+fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = value {
+        value = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+const fn refuse(reason: Reason, detail: &'static str) -> Refusal {
+    Refusal { reason, detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits { header_size: 4096, header_count: 10, uri_length: 256 };
+
+    /// Feeds `bytes` in pieces of `step`, keeping what was not passed, as the wire does.
+    fn run(bytes: &[u8], step: usize) -> (usize, Next) {
+        let mut scanner = Scanner::new(LIMITS);
+        let mut passed = 0;
+        let mut end = 0;
+        while end < bytes.len() {
+            end = (end + step).min(bytes.len());
+            let scan = scanner.scan(&bytes[passed..end]);
+            passed += scan.pass;
+            if scan.next != Next::More {
+                return (passed, scan.next);
+            }
+        }
+        (passed, Next::More)
+    }
+
+    fn refused(text: &str) -> Option<Reason> {
+        match run(text.as_bytes(), 7).1 {
+            Next::Refuse(refusal) => Some(refusal.reason),
+            Next::BadBody(_) => Some(Reason::BadBody),
+            Next::More | Next::Hold => None,
+        }
+    }
+
+    #[test]
+    fn clean_requests_pass_whole_however_they_are_cut() {
+        let text = "GET / HTTP/1.1\r\nHost: a\r\n\r\n\
+                    POST /x?y=%20 HTTP/1.1\r\nHost: a\r\ncontent-length: 5\r\n\r\nhello\
+                    POST / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\nHost: a\r\n\r\n\
+                    5\r\nhello\r\nA;x=\"y z\"\r\n0123456789\r\n0\r\nx: y\r\n\r\n\
+                    \r\nGET / HTTP/1.0\r\n\r\n";
+        for step in 1..text.len() {
+            assert_eq!(run(text.as_bytes(), step), (text.len(), Next::More), "step {step}");
+        }
+    }
+
+    #[test]
+    fn a_head_passes_only_when_it_is_complete() {
+        let mut scanner = Scanner::new(LIMITS);
+        assert_eq!(scanner.scan(b"GET / HTTP/1.1\r\nHo"), Scan { pass: 0, next: Next::More });
+        assert!(scanner.is_at_head());
+    }
+
+    #[test]
+    fn ambiguous_or_broken_heads_are_refused() {
+        let host = "Host: a\r\n";
+        for (head, reason) in [
+            ("GET / HTTP/1.1\nHost: a\r\n\r\n".to_owned(), Reason::BadFraming),
+            (format!("GET / HTTP/1.1\r\n{host}\n"), Reason::BadFraming),
+            (format!("GET /#x HTTP/1.1\r\n{host}\r\n"), Reason::BadRequest),
+            (format!("GET /\u{e9} HTTP/1.1\r\n{host}\r\n"), Reason::BadRequest),
+            (format!("GET / HTTP/1.1\r\n{host}x: \u{e9}\r\n\r\n"), Reason::BadRequest),
+            (format!("get / HTTP/1.1\r\n{host}\r\n"), Reason::BadRequest),
+            (format!("GET / HTTP/2.0\r\n{host}\r\n"), Reason::UnsupportedVersion),
+            ("GET /\r\n\r\n".to_owned(), Reason::BadRequest),
+            (format!("CONNECT a:1 HTTP/1.1\r\n{host}\r\n"), Reason::UnsupportedMethod),
+            (format!("GET /{} HTTP/1.1\r\n{host}\r\n", "x".repeat(300)), Reason::UriTooLong),
+            (format!("GET / HTTP/1.1\r\n{}\r\n", host.repeat(11)), Reason::HeaderTooLarge),
+            (format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(5000)), Reason::HeaderTooLarge),
+            (format!("GET / HTTP/1.1\r\n{host} folded\r\n\r\n"), Reason::BadFraming),
+        ] {
+            assert_eq!(refused(&head), Some(reason), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn ambiguous_framing_is_refused() {
+        for fields in [
+            "Content-Length: 5\r\nContent-Length: 5",
+            "Content-Length: 5, 5",
+            "Content-Length: +5",
+            "Content-Length:",
+            "Content-Length: 99999999999999999999",
+            "Content-Length: 5\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: chunked\r\nContent-Length: 5",
+            "Transfer-Encoding: gzip, chunked",
+            "Transfer-Encoding: chunked, chunked",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: identity",
+        ] {
+            let text = format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
+            assert_eq!(refused(&text), Some(Reason::BadFraming), "{fields:?}");
+        }
+        let old = "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(refused(old), Some(Reason::BadFraming));
+    }
+
+    #[test]
+    fn junk_in_chunks_is_refused() {
+        for body in [
+            "5 \r\nhello\r\n",
+            "+5\r\nhello\r\n",
+            "0x5\r\nhello\r\n",
+            "\r\nhello",
+            "5\nhello\r\n",
+            "5;\r\nhello\r\n",
+            "5;a\0b\r\nhello\r\n",
+            "5\r\nhelloSPILL\r\n",
+            "11111111111111111\r\n",
+            "0\r\nx: y\n\r\n",
+        ] {
+            let text = format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
+            assert_eq!(refused(&text), Some(Reason::BadBody), "{body:?}");
+        }
+        let long = format!("5;{}\r\nhello\r\n", "x".repeat(300));
+        let text = format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{long}");
+        assert_eq!(refused(&text), Some(Reason::BadBody));
+    }
+
+    #[test]
+    fn what_follows_an_upgrade_is_held_until_it_is_decided() {
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n";
+        let mut bytes = head.to_vec();
+        bytes.extend_from_slice(b"\x81\x00");
+        let mut scanner = Scanner::new(LIMITS);
+        assert_eq!(scanner.scan(&bytes), Scan { pass: head.len(), next: Next::Hold });
+        scanner.tunnel();
+        assert_eq!(scanner.scan(b"\x81\x00\n"), Scan { pass: 3, next: Next::More });
+        scanner.resume();
+        assert!(scanner.is_at_head());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_get_a_verdict_and_no_more_passes_than_was_given(
+            bytes in proptest::collection::vec(any::<u8>(), 0..600), step in 1usize..50
+        ) {
+            let (passed, _) = run(&bytes, step);
+            prop_assert!(passed <= bytes.len());
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! The bytes between a client's socket and hyper.
+//!
+//! For HTTP/1 it lets hyper read whole, unambiguous heads only (`scan`): a head that must be
+//! refused is replaced by a well-formed one with [`REFUSED_METHOD`], which arrives at the gateway in
+//! its turn and is answered, counted and logged like every other request. It also writes 1xx answers
+//! hyper cannot, holds bytes sent before an upgrade is decided, and keeps the times the worker's
+//! sweep looks at. Once the protocol is switched, and for HTTP/2, it only passes bytes on.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{
+    client::{Connection, Order, REFUSED_METHOD, Upgrade},
+    registry::Registration,
+    scan::{Next, Refusal, Scanner},
+};
+use crate::{error::Reason, telemetry::metrics::Protocol};
+
+/// A client's byte stream as hyper sees it.
+#[derive(Debug)]
+pub(crate) struct Wire<S> {
+    io: S,
+    connection: Arc<Connection>,
+    mode: Mode,
+    /// Bytes read from the client and not yet by hyper: the first `ready` may go, the rest is
+    /// an incomplete head or held back.
+    pending: Vec<u8>,
+    ready: usize,
+    /// 1xx answers on their way out.
+    informational: Vec<u8>,
+    /// Bytes still read and thrown away on shutdown, so that the last answer is not destroyed by
+    /// a reset.
+    linger: usize,
+    /// Ends with the socket, also when the connection has become a tunnel.
+    registration: Registration,
+}
+
+#[derive(Debug)]
+enum Mode {
+    Scan(Scanner),
+    Pass,
+    /// A refused request was handed on; nothing the client sends matters any more.
+    Refused,
+}
+
+/// Most bytes kept of what a client sends before its upgrade is decided.
+const HELD_LIMIT: usize = 64 * 1024;
+/// Most bytes thrown away on shutdown.
+const LINGER_LIMIT: usize = 256 * 1024;
+
+// === impl Wire ===
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    /// HTTP/1: scan; HTTP/2: pass.
+    pub(crate) fn new(
+        io: S,
+        connection: Arc<Connection>,
+        registration: Registration,
+        scanner: Option<Scanner>,
+    ) -> Self {
+        connection.state.touch();
+        Self {
+            io,
+            connection,
+            mode: scanner.map_or(Mode::Pass, Mode::Scan),
+            pending: Vec::new(),
+            ready: 0,
+            informational: Vec::new(),
+            linger: 0,
+            registration,
+        }
+    }
+
+    /// Gives back bytes hyper had read and not used. They were scanned already.
+    pub(crate) fn unread(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.pending.splice(0..0, bytes.iter().copied());
+            self.ready += bytes.len();
+        }
+    }
+
+    /// Starts over with bytes already read, in another mode.
+    pub(crate) fn with_mode(mut self, scanner: Option<Scanner>) -> Self {
+        if scanner.is_none() {
+            self.registration.is_now(Protocol::H2);
+        }
+        self.mode = scanner.map_or(Mode::Pass, Mode::Scan);
+        if matches!(self.mode, Mode::Pass) {
+            self.ready = self.pending.len();
+        } else {
+            let pending = std::mem::take(&mut self.pending);
+            self.ready = 0;
+            self.take_in(&pending);
+        }
+        self
+    }
+
+    /// Waits until the client has sent something. `false`: it has closed instead.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if !self.pending.is_empty() {
+            return Poll::Ready(Ok(true));
+        }
+        // On the stack: an idle connection holds no buffer.
+        let mut space = [0; 2048];
+        let mut buf = ReadBuf::new(&mut space);
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
+        if buf.filled().is_empty() {
+            return Poll::Ready(Ok(false));
+        }
+        self.connection.state.touch();
+        match self.mode {
+            Mode::Scan(_) => self.take_in(buf.filled()),
+            Mode::Pass | Mode::Refused => {
+                self.pending.extend_from_slice(buf.filled());
+                self.ready = self.pending.len();
+            }
+        }
+        Poll::Ready(Ok(true))
+    }
+
+    /// What has been read and not yet passed on.
+    pub(crate) fn pending(&self) -> &[u8] {
+        &self.pending
+    }
+
+    /// Reads more into what is pending, for a look at the first bytes.
+    pub(crate) fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut space = [0; 2048];
+        let mut buf = ReadBuf::new(&mut space);
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
+        self.pending.extend_from_slice(buf.filled());
+        Poll::Ready(Ok(buf.filled().len()))
+    }
+
+    /// Appends bytes to what is pending and scans what was not scanned yet.
+    fn take_in(&mut self, bytes: &[u8]) {
+        self.pending.extend_from_slice(bytes);
+        if let Mode::Scan(scanner) = &mut self.mode {
+            let scan = scanner.scan(&self.pending[self.ready..]);
+            self.ready += scan.pass;
+            self.follow(scan.next);
+        }
+    }
+
+    fn follow(&mut self, next: Next) {
+        let state = &self.connection.state;
+        match next {
+            Next::More | Next::Hold => {}
+            Next::Refuse(refusal) => self.refuse(refusal),
+            Next::BadBody(detail) => {
+                state.refuse(Refusal { reason: Reason::BadBody, detail });
+                state.bad_body.store(true, std::sync::atomic::Ordering::Relaxed);
+                self.pending.truncate(self.ready);
+                self.mode = Mode::Refused;
+                self.linger = LINGER_LIMIT;
+            }
+        }
+        let partial = self.pending.len() > self.ready
+            && matches!(&self.mode, Mode::Scan(scanner) if scanner.is_at_head());
+        self.connection.state.set_head_pending(partial);
+    }
+
+    /// Puts a request that says so in the place of the one refused.
+    fn refuse(&mut self, refusal: Refusal) {
+        self.connection.state.refuse(refusal);
+        self.pending.truncate(self.ready);
+        self.pending.extend_from_slice(REFUSED_METHOD.as_bytes());
+        self.pending
+            .extend_from_slice(b" / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n");
+        self.ready = self.pending.len();
+        self.mode = Mode::Refused;
+        self.linger = LINGER_LIMIT;
+    }
+
+    /// Bytes that are ready go to hyper.
+    fn deliver(&mut self, buf: &mut ReadBuf<'_>) {
+        let count = self.ready.min(buf.remaining());
+        buf.put_slice(&self.pending[..count]);
+        self.pending.drain(..count);
+        self.ready -= count;
+        if self.pending.is_empty() {
+            // An idle connection keeps no buffer.
+            self.pending = Vec::new();
+        }
+    }
+
+    /// After an upgrade request: whose bytes are these? `true`: go on reading.
+    fn decide(&mut self) -> bool {
+        let Mode::Scan(scanner) = &mut self.mode else { return true };
+        if !scanner.is_held() {
+            return true;
+        }
+        match self.connection.state.take_upgrade() {
+            Upgrade::Undecided => return false,
+            Upgrade::Accepted => {
+                scanner.tunnel();
+                self.registration.is_now(Protocol::Tunnel);
+            }
+            Upgrade::Refused => scanner.resume(),
+        }
+        self.take_in(&[]);
+        true
+    }
+
+    fn check_head_timeout(&mut self) {
+        if !self.connection.state.ordered(Order::HeadTimeout) {
+            return;
+        }
+        self.connection.state.done(Order::HeadTimeout);
+        if matches!(&self.mode, Mode::Scan(scanner) if scanner.is_at_head()) {
+            let detail = "the head did not arrive in time";
+            self.refuse(Refusal { reason: Reason::HeaderTimeout, detail });
+        }
+    }
+
+    /// The common case: straight into hyper's buffer, scanned there.
+    fn poll_read_through(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<bool>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        let bytes = &buf.filled()[before..];
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(true));
+        }
+        self.connection.state.touch();
+        let Mode::Scan(scanner) = &mut self.mode else { return Poll::Ready(Ok(true)) };
+        let scan = scanner.scan(bytes);
+        if scan.pass == bytes.len() && scan.next == Next::More {
+            return Poll::Ready(Ok(true));
+        }
+        self.pending.extend_from_slice(&bytes[scan.pass..]);
+        buf.set_filled(before + scan.pass);
+        self.follow(scan.next);
+        Poll::Ready(Ok(scan.pass > 0))
+    }
+
+    fn poll_read_pending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut space = [0; 4096];
+        let mut buf = ReadBuf::new(&mut space);
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
+        if buf.filled().is_empty() {
+            return Poll::Ready(Ok(false));
+        }
+        self.connection.state.touch();
+        self.take_in(buf.filled());
+        Poll::Ready(Ok(true))
+    }
+
+    fn poll_informational(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(heads) = self.connection.state.take_informational() {
+            self.informational.extend_from_slice(&heads);
+        }
+        while !self.informational.is_empty() {
+            let count = ready!(Pin::new(&mut self.io).poll_write(cx, &self.informational))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.informational.drain(..count);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn note_write<T>(&self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        self.connection.state.set_blocked(result.is_pending());
+        result
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.connection.state.has_orders() {
+            this.check_head_timeout();
+        }
+        loop {
+            if this.ready > 0 {
+                this.deliver(buf);
+                return Poll::Ready(Ok(()));
+            }
+            if matches!(this.mode, Mode::Refused) {
+                if this.connection.state.bad_body.load(std::sync::atomic::Ordering::Relaxed) {
+                    return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+                }
+                return Poll::Pending;
+            }
+            if !this.decide() {
+                // Read on, to notice a client that leaves. The decision wakes us.
+                if this.pending.len() >= HELD_LIMIT {
+                    return Poll::Pending;
+                }
+                if !ready!(this.poll_read_pending(cx))? {
+                    return Poll::Ready(Ok(()));
+                }
+                continue;
+            }
+            if this.ready > 0 {
+                continue;
+            }
+            if this.pending.is_empty() {
+                if ready!(this.poll_read_through(cx, buf))? {
+                    return Poll::Ready(Ok(()));
+                }
+            } else if !ready!(this.poll_read_pending(cx))? {
+                // The client closed inside a head: there is nobody to answer.
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        ready!(this.poll_informational(cx))?;
+        let result = Pin::new(&mut this.io).poll_write(cx, bytes);
+        this.note_write(result)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        ready!(this.poll_informational(cx))?;
+        let result = Pin::new(&mut this.io).poll_write_vectored(cx, slices);
+        this.note_write(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_informational(cx))?;
+        Pin::new(&mut this.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
+        let mut space = [0; 4096];
+        while this.linger > 0 {
+            let mut buf = ReadBuf::new(&mut space);
+            ready!(Pin::new(&mut this.io).poll_read(cx, &mut buf))?;
+            let count = buf.filled().len();
+            this.linger = if count == 0 { 0 } else { this.linger.saturating_sub(count) };
+        }
+        Poll::Ready(Ok(()))
+    }
+}

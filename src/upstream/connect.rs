@@ -1,0 +1,220 @@
+//! Opening a connection to an endpoint: address, TCP or Unix socket, TLS, HTTP handshake, all
+//! within one connect limit.
+
+use std::{io, net::SocketAddr, pin::Pin, sync::Arc};
+
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::ClientConfig;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    sync::OwnedSemaphorePermit,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use super::{
+    endpoint::{Endpoint, TlsClient},
+    pool::Shared,
+};
+use crate::{
+    body::Body,
+    config::model::Target,
+    error::{Error, Reason},
+};
+
+/// A connection that was just opened.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    /// HTTP/1.1.
+    H1(http1::SendRequest<Body>),
+    /// HTTP/2, already shared through the pool.
+    H2(Shared),
+}
+
+/// What is wanted of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Want {
+    /// HTTP/1.1 only, for an upgrade.
+    H1,
+    /// HTTP/2 by prior knowledge.
+    H2,
+    /// HTTP/1.1, or HTTP/2 if ALPN says so.
+    Any,
+}
+
+/// Largest head an upstream may answer with.
+const HEAD_LIMIT: usize = 64 * 1024;
+/// What hyper may buffer of an HTTP/1 answer.
+const BUFFER: usize = 128 * 1024;
+
+/// Opens a connection within the endpoint's connect limit. Boxed: the future is large, and a request
+/// that finds a pooled connection must not carry it about.
+pub(crate) fn open(
+    endpoint: &Arc<Endpoint>,
+    want: Want,
+) -> Pin<Box<dyn Future<Output = Result<Opened, Error>> + Send + '_>> {
+    Box::pin(open_in_time(endpoint, want))
+}
+
+async fn open_in_time(endpoint: &Arc<Endpoint>, want: Want) -> Result<Opened, Error> {
+    let permit = endpoint.permit().await?;
+    match tokio::time::timeout(endpoint.shape.connect_timeout, dial(endpoint, want, permit)).await {
+        Ok(result) => result,
+        Err(_) => Err(Error::new(
+            Reason::ConnectTimeout,
+            format!("{} did not connect in time", endpoint.name),
+        )),
+    }
+}
+
+async fn dial(
+    endpoint: &Arc<Endpoint>,
+    want: Want,
+    permit: OwnedSemaphorePermit,
+) -> Result<Opened, Error> {
+    match &endpoint.shape.target {
+        Target::Unix(path) => {
+            let stream =
+                UnixStream::connect(path).await.map_err(|error| refused(endpoint, &error))?;
+            secure(endpoint, want, stream, permit).await
+        }
+        Target::Tcp { port, .. } => {
+            let stream = connect_tcp(endpoint, *port).await?;
+            secure(endpoint, want, stream, permit).await
+        }
+    }
+}
+
+async fn connect_tcp(endpoint: &Endpoint, port: u16) -> Result<TcpStream, Error> {
+    let Some(resolved) = &endpoint.resolved else {
+        return Err(Error::new(Reason::Internal, "an endpoint without an address"));
+    };
+    resolved.ready().await;
+    let addresses = resolved.addresses();
+    if addresses.is_empty() {
+        let reason = resolved.error().unwrap_or(Reason::DnsError);
+        return Err(Error::new(reason, format!("no address for {}", endpoint.name)));
+    }
+    // Each connection begins with another address, so that all of them share the load.
+    let start = usize::try_from(super::forward::random() % addresses.len() as u64).unwrap_or(0);
+    let mut last = None;
+    for step in 0..addresses.len() {
+        let address = addresses[(start + step) % addresses.len()];
+        // A silent address must leave time for the others.
+        let left = u32::try_from(addresses.len() - step).unwrap_or(u32::MAX);
+        let limit = endpoint.shape.connect_timeout / left;
+        let connect = TcpStream::connect(SocketAddr::new(address, port));
+        match tokio::time::timeout(limit, connect).await {
+            Ok(Ok(stream)) => {
+                // It fails only on a socket that is gone, which the first write will tell.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Ok(Err(error)) => last = Some(error),
+            Err(_) => last = Some(io::ErrorKind::TimedOut.into()),
+        }
+    }
+    let error = last.unwrap_or_else(|| io::ErrorKind::NotConnected.into());
+    Err(refused(endpoint, &error))
+}
+
+fn refused(endpoint: &Endpoint, error: &io::Error) -> Error {
+    let reason = match error.kind() {
+        io::ErrorKind::TimedOut => Reason::ConnectTimeout,
+        _ => Reason::ConnectRefused,
+    };
+    Error::new(reason, format!("{}: {error}", endpoint.name))
+}
+
+async fn secure<S>(
+    endpoint: &Arc<Endpoint>,
+    want: Want,
+    stream: S,
+    permit: OwnedSemaphorePermit,
+) -> Result<Opened, Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Some(tls) = &endpoint.tls else {
+        return handshake(endpoint, want == Want::H2, stream, permit).await;
+    };
+    let config = if want == Want::H1 { &tls.h1_config } else { &tls.config };
+    let stream = encrypt(endpoint, tls, config, stream).await?;
+    let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    if want == Want::H2 && !h2 {
+        return Err(Error::new(
+            Reason::UpstreamTls,
+            format!("{} does not speak HTTP/2", endpoint.name),
+        ));
+    }
+    handshake(endpoint, h2, stream, permit).await
+}
+
+async fn encrypt<S>(
+    endpoint: &Endpoint,
+    tls: &TlsClient,
+    config: &Arc<ClientConfig>,
+    stream: S,
+) -> Result<TlsStream<S>, Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    TlsConnector::from(Arc::clone(config))
+        .connect(tls.server_name.clone(), stream)
+        .await
+        .map_err(|error| Error::new(Reason::UpstreamTls, format!("{}: {error}", endpoint.name)))
+}
+
+async fn handshake<S>(
+    endpoint: &Arc<Endpoint>,
+    h2: bool,
+    stream: S,
+    permit: OwnedSemaphorePermit,
+) -> Result<Opened, Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let failed = |error: hyper::Error| {
+        Error::new(Reason::UpstreamReset, format!("{}: {error}", endpoint.name))
+    };
+    let io = TokioIo::new(stream);
+    if h2 {
+        let (sender, connection) = http2_builder().handshake(io).await.map_err(failed)?;
+        drive(connection, permit);
+        return Ok(Opened::H2(endpoint.pool.put_h2(sender)));
+    }
+    let (sender, connection) = http1_builder().handshake(io).await.map_err(failed)?;
+    drive(connection.with_upgrades(), permit);
+    Ok(Opened::H1(sender))
+}
+
+/// Runs a connection until it ends; its permit ends with it.
+fn drive<F>(connection: F, permit: OwnedSemaphorePermit)
+where
+    F: Future<Output = hyper::Result<()>> + Send + 'static,
+{
+    tokio::spawn(async move {
+        let result = connection.await;
+        drop(permit);
+        if let Err(error) = result {
+            tracing::debug!(error = %error, "upstream connection ended");
+        }
+    });
+}
+
+fn http1_builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(BUFFER).max_header_size(HEAD_LIMIT);
+    builder
+}
+
+fn http2_builder() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .initial_stream_window_size(256 * 1024)
+        .initial_connection_window_size(1024 * 1024)
+        .max_send_buf_size(256 * 1024)
+        .max_header_list_size(64 * 1024);
+    builder
+}

@@ -1,0 +1,119 @@
+//! The heads that cross to the upstream and back: the request as the chosen connection wants it, the
+//! answer without what belongs to the hop it came over.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Uri, Version,
+    header::{CONNECTION, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE},
+    request, response,
+    uri::{Authority, PathAndQuery, Scheme},
+};
+
+use super::endpoint::Endpoint;
+use crate::{
+    error::{Error, Reason},
+    server::{forwarding::HopRequest, gate},
+};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Makes a head ready for an HTTP/1.1 connection.
+pub(crate) fn for_h1(
+    head: &mut request::Parts,
+    endpoint: &Endpoint,
+    host: Option<HeaderValue>,
+    hop: &HopRequest,
+) {
+    head.version = Version::HTTP_11;
+    if let Some(host) = host {
+        head.headers.insert(HOST, host);
+    } else if !head.headers.contains_key(HOST) {
+        head.headers.insert(HOST, endpoint.authority.clone());
+    }
+    if hop.trailers {
+        head.headers.insert(TE, HeaderValue::from_static("trailers"));
+        head.headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+    if hop.expect {
+        head.headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
+    }
+}
+
+/// Makes a head ready for an HTTP/2 connection.
+pub(crate) fn for_h2(
+    head: &mut request::Parts,
+    endpoint: &Endpoint,
+    host: Option<HeaderValue>,
+    hop: &HopRequest,
+) -> Result<(), Error> {
+    head.version = Version::HTTP_2;
+    let client = head.headers.remove(HOST);
+    let host = host.or(client).unwrap_or_else(|| endpoint.authority.clone());
+    let authority = Authority::try_from(host.as_bytes())
+        .map_err(|_| Error::new(Reason::BadHost, "a Host that is no authority"))?;
+    let path = head.uri.path_and_query().cloned();
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(if endpoint.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP });
+    parts.authority = Some(authority);
+    parts.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    head.uri = Uri::from_parts(parts)
+        .map_err(|_| Error::new(Reason::Internal, "a target that cannot be sent"))?;
+    if hop.trailers {
+        head.headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    Ok(())
+}
+
+/// Takes what belongs to the upstream's hop out of an answer, and what `ours` names. Returns whether
+/// there is a `Via`.
+pub(crate) fn clean(head: &mut response::Parts, ours: &HeaderName) -> bool {
+    head.version = Version::HTTP_11;
+    let headers = &mut head.headers;
+    // One look at every field is cheaper than asking for each of these, which are seldom there.
+    let (mut hop, mut via, mut own) = (false, false, false);
+    for name in headers.keys() {
+        match name.as_str() {
+            "connection" | "keep-alive" | "transfer-encoding" | "upgrade" | "proxy-connection" => {
+                hop = true;
+            }
+            "via" => via = true,
+            _ => own |= name == ours,
+        }
+    }
+    if hop {
+        let tokens: Vec<_> = headers.get_all(CONNECTION).iter().cloned().collect();
+        headers.remove(CONNECTION);
+        gate::remove_named(headers, &tokens);
+        for name in [KEEP_ALIVE, TRANSFER_ENCODING, UPGRADE, PROXY_CONNECTION] {
+            headers.remove(name);
+        }
+    }
+    if own {
+        headers.remove(ours);
+    }
+    via
+}
+
+/// Trailer fields that would mean something else in a head are not passed on (RFC 9110 section
+/// 6.5.1).
+pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
+    const NEVER: [&str; 9] = [
+        "content-length",
+        "transfer-encoding",
+        "host",
+        "authorization",
+        "connection",
+        "te",
+        "trailer",
+        "forwarded",
+        "x-real-ip",
+    ];
+    for name in NEVER {
+        trailers.remove(name);
+    }
+    let claimed: Vec<_> =
+        trailers.keys().filter(|name| name.as_str().starts_with("x-forwarded-")).cloned().collect();
+    for name in claimed {
+        trailers.remove(name);
+    }
+}

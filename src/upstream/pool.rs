@@ -1,0 +1,145 @@
+//! Connections to one endpoint that wait for a request: one shard per worker, so that a request
+//! finds one on its own core and no lock is ever contended.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use hyper::client::conn::{http1, http2};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::{
+    body::Body,
+    config::model,
+    server::worker::{shard, shards},
+};
+
+/// Idle HTTP/1.1 and open HTTP/2 connections.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    settings: model::Pool,
+    shards: Box<[Shard]>,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    idle: Mutex<Vec<Idle>>,
+    h2: Mutex<Vec<Shared>>,
+    /// One task at a time opens an HTTP/2 connection; the others wait for it and share it.
+    opening: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    sender: http1::SendRequest<Body>,
+    since: Instant,
+}
+
+/// An HTTP/2 connection, shared by its streams.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) sender: http2::SendRequest<Body>,
+    streams: Arc<AtomicUsize>,
+}
+
+/// Streams on one connection beyond which another is opened. A peer that allows fewer makes the
+/// rest wait inside h2.
+const STREAMS: usize = 100;
+
+// === impl Pool ===
+
+impl Pool {
+    pub(crate) fn new(settings: model::Pool) -> Self {
+        Self { settings, shards: (0..shards()).map(|_| Shard::default()).collect() }
+    }
+
+    fn shard(&self) -> &Shard {
+        &self.shards[shard() % self.shards.len()]
+    }
+
+    /// Takes an idle connection, and how long it idled.
+    pub(crate) fn take(&self) -> Option<(http1::SendRequest<Body>, Duration)> {
+        let mut idle = self.shard().idle.lock();
+        // The last one used is the least likely to have been closed by the other side.
+        while let Some(entry) = idle.pop() {
+            if entry.sender.is_ready() {
+                let age = entry.since.elapsed();
+                return (age < self.settings.idle).then_some((entry.sender, age));
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for the next request.
+    pub(crate) fn put(&self, sender: http1::SendRequest<Body>) {
+        let mut idle = self.shard().idle.lock();
+        if idle.len() < self.settings.max_idle {
+            idle.push(Idle { sender, since: Instant::now() });
+        }
+    }
+
+    /// Closes what has idled too long on this worker.
+    pub(crate) fn sweep(&self, worker: usize) {
+        let Some(shard) = self.shards.get(worker) else { return };
+        let keep = self.settings.idle;
+        shard.idle.lock().retain(|entry| !entry.sender.is_closed() && entry.since.elapsed() < keep);
+        shard.h2.lock().retain(|shared| !shared.sender.is_closed());
+    }
+
+    /// Closes one idle connection of any worker, to make room.
+    pub(crate) fn close_one_idle(&self) {
+        for shard in &self.shards {
+            if shard.idle.lock().pop().is_some() {
+                return;
+            }
+        }
+    }
+
+    /// An HTTP/2 connection with room for one more stream.
+    pub(crate) fn take_h2(&self) -> Option<Shared> {
+        let mut open = self.shard().h2.lock();
+        open.retain(|shared| !shared.sender.is_closed());
+        open.iter().find(|shared| shared.has_room()).cloned()
+    }
+
+    /// Shares a new HTTP/2 connection.
+    pub(crate) fn put_h2(&self, sender: http2::SendRequest<Body>) -> Shared {
+        let shared = Shared { sender, streams: Arc::default() };
+        self.shard().h2.lock().push(shared.clone());
+        shared
+    }
+
+    /// The right to open an HTTP/2 connection for this worker.
+    pub(crate) async fn opening(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.shard().opening.lock().await
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn has_room(&self) -> bool {
+        self.streams.load(Ordering::Relaxed) < STREAMS
+    }
+
+    /// Counts a stream until the guard is dropped.
+    pub(crate) fn stream(&self) -> Stream {
+        self.streams.fetch_add(1, Ordering::Relaxed);
+        Stream(Arc::clone(&self.streams))
+    }
+}
+
+/// One stream of an HTTP/2 connection.
+#[derive(Debug)]
+pub(crate) struct Stream(Arc<AtomicUsize>);
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,205 @@
+//! The body of an upstream's answer. With its end the connection goes back to the pool and the
+//! permits are given up; if it breaks, the client sees it broken.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::{body::Incoming, client::conn::http1};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, Sleep},
+};
+
+use super::{
+    endpoint::{Endpoint, InFlight},
+    outgoing,
+    pool::Stream,
+};
+use crate::{
+    body::{Body, BoxError},
+    error::{Error, Reason},
+    telemetry::exchange::Exchange,
+};
+
+/// What is held until the answer has ended.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) connection: HeldConnection,
+    pub(crate) in_flight: InFlight,
+    pub(crate) _permit: OwnedSemaphorePermit,
+}
+
+/// The connection an answer comes on.
+#[derive(Debug)]
+pub(crate) enum HeldConnection {
+    /// Ours alone; it goes back to the pool.
+    H1(http1::SendRequest<Body>),
+    /// One stream of a shared connection.
+    H2 { _stream: Stream },
+}
+
+/// The body of an upstream's answer.
+pub(crate) struct UpstreamBody {
+    incoming: Incoming,
+    held: Option<Held>,
+    exchange: Arc<Exchange>,
+    idle: Option<IdleTimer>,
+}
+
+/// Fires when nothing has happened for a while. The clock is only set when somebody waits, and
+/// resetting it costs no more than reading the time.
+pub(crate) struct IdleTimer {
+    limit: Duration,
+    last: Instant,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+// === impl UpstreamBody ===
+
+impl UpstreamBody {
+    /// Wraps what hyper received.
+    pub(crate) fn new(
+        incoming: Incoming,
+        held: Held,
+        exchange: Arc<Exchange>,
+        idle: Option<Duration>,
+    ) -> Self {
+        let mut body =
+            Self { incoming, held: Some(held), exchange, idle: idle.map(IdleTimer::new) };
+        if body.incoming.is_end_stream() {
+            body.release();
+        }
+        body
+    }
+
+    /// The answer has ended well: the connection may serve the next request.
+    fn release(&mut self) {
+        let Some(held) = self.held.take() else { return };
+        if let HeldConnection::H1(sender) = held.connection {
+            give_back(&held.in_flight.0, sender);
+        }
+    }
+
+    fn fail(&mut self, reason: Reason, error: impl Into<BoxError>) -> BoxError {
+        let error = error.into();
+        // Dropping the sender closes the connection: whatever comes on it is not to be trusted.
+        self.held = None;
+        self.exchange.note(|outcome| {
+            outcome.reason.get_or_insert(reason);
+            outcome.detail.get_or_insert_with(|| error.to_string().into());
+        });
+        error
+    }
+}
+
+/// Puts a connection back, at once if it is ready, else as soon as it is.
+pub(crate) fn give_back(endpoint: &Arc<Endpoint>, mut sender: http1::SendRequest<Body>) {
+    if endpoint.has_waiters() || sender.is_closed() {
+        return;
+    }
+    if sender.is_ready() {
+        endpoint.pool.put(sender);
+        return;
+    }
+    let endpoint = Arc::clone(endpoint);
+    tokio::spawn(async move {
+        if sender.ready().await.is_ok() {
+            endpoint.pool.put(sender);
+        }
+    });
+}
+
+impl http_body::Body for UpstreamBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) else {
+            if let Some(idle) = &mut this.idle {
+                ready!(idle.poll(cx));
+                let error = Error::new(Reason::UpstreamTimeout, "the answer stalled");
+                return Poll::Ready(Some(Err(this.fail(Reason::UpstreamTimeout, error))));
+            }
+            return Poll::Pending;
+        };
+        if let Some(idle) = &mut this.idle {
+            idle.reset();
+        }
+        match frame {
+            None => {
+                this.release();
+                Poll::Ready(None)
+            }
+            Some(Ok(frame)) => {
+                if this.incoming.is_end_stream() {
+                    this.release();
+                }
+                Poll::Ready(Some(Ok(without_claims(frame))))
+            }
+            Some(Err(error)) => Poll::Ready(Some(Err(this.fail(Reason::UpstreamReset, error)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+/// Trailers without what must not stand there.
+pub(crate) fn without_claims(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            outgoing::clean_trailers(&mut trailers);
+            Frame::trailers(trailers)
+        }
+        Err(frame) => frame,
+    }
+}
+
+// === impl IdleTimer ===
+
+impl IdleTimer {
+    /// A timer that has not been waited for yet.
+    pub(crate) fn new(limit: Duration) -> Self {
+        Self { limit, last: Instant::now(), sleep: None }
+    }
+
+    /// Something happened.
+    pub(crate) fn reset(&mut self) {
+        // Without a sleep nobody has waited since the start, and `poll` will read the clock.
+        if self.sleep.is_some() {
+            self.last = Instant::now();
+        }
+    }
+
+    /// Ready when nothing has happened for the whole limit.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let limit = self.limit;
+        if self.sleep.is_none() {
+            self.last = Instant::now();
+        }
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        loop {
+            ready!(sleep.as_mut().poll(cx));
+            let due = self.last + limit;
+            if Instant::now() >= due {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(due);
+        }
+    }
+}

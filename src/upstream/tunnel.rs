@@ -1,0 +1,288 @@
+//! Switching protocols: WebSocket and other upgrades, over HTTP/1.1 (RFC 9110 section 7.8) and as an
+//! extended CONNECT over HTTP/2 (RFC 8441). Towards the upstream it is always HTTP/1.1. Nothing is
+//! tunnelled before the upstream has answered 101 to a request that asked.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use base64::Engine;
+use http::{
+    HeaderName, HeaderValue, Method, StatusCode,
+    header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE},
+    request::Parts,
+};
+use hyper::{
+    client::conn::http1,
+    ext::Protocol,
+    upgrade::{OnUpgrade, Upgraded},
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::OwnedSemaphorePermit,
+};
+
+use super::{
+    endpoint::{Endpoint, InFlight},
+    outgoing,
+};
+use crate::{
+    body::Body,
+    error::{Error, Reason},
+    layers::{Response, observe::Tunnel},
+    server::client::{Upgrade, now_nanos},
+    telemetry::exchange::Exchange,
+};
+
+/// An upgrade the client asked for and the route allows.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    protocol: HeaderValue,
+    client: OnUpgrade,
+    /// It came as an extended CONNECT over HTTP/2.
+    h2: bool,
+}
+
+/// What is held until the tunnel ends.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) _in_flight: InFlight,
+    pub(crate) _permit: OwnedSemaphorePermit,
+}
+
+/// The connection a tunnel is opened on.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) sender: http1::SendRequest<Body>,
+    pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) host: Option<HeaderValue>,
+    /// Limit on the response head.
+    pub(crate) limit: Option<Duration>,
+    pub(crate) held: Held,
+}
+
+/// Whether this request asks for another protocol, and may.
+pub(crate) fn wanted(
+    head: &mut Parts,
+    exchange: &Exchange,
+    allowed: &[String],
+) -> Result<Option<Wanted>, Error> {
+    let extended = head.extensions.remove::<Protocol>();
+    let protocol = match (&extended, &exchange.hop.upgrade) {
+        (Some(protocol), _) => HeaderValue::from_str(protocol.as_str()).ok(),
+        (None, Some(protocol)) => Some(protocol.clone()),
+        (None, None) => return Ok(None),
+    };
+    let Some(client) = head.extensions.remove::<OnUpgrade>() else { return Ok(None) };
+    let name = protocol.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if let Some(protocol) = &protocol
+        && allowed.iter().any(|allowed| name.eq_ignore_ascii_case(allowed))
+    {
+        let protocol = protocol.clone();
+        return Ok(Some(Wanted { protocol, client, h2: extended.is_some() }));
+    }
+    if extended.is_some() || name.eq_ignore_ascii_case("websocket") {
+        let text = format!("this route does not allow an upgrade to {name}");
+        return Err(Error::new(Reason::UpgradeRefused, text.clone()).public(text));
+    }
+    // A server may ignore an offer, such as h2c, and answer in HTTP/1.1 (RFC 9110 section 7.8).
+    Ok(None)
+}
+
+/// Asks the upstream, and joins both sides when it agrees.
+pub(crate) async fn open(
+    line: Line,
+    head: Parts,
+    wanted: Wanted,
+    exchange: &Arc<Exchange>,
+    idle: Option<Duration>,
+) -> Result<Response, Error> {
+    let Line { mut sender, endpoint, host, limit, held } = line;
+    let request = request(head, &wanted, &endpoint, host, exchange);
+    let failed = |error: hyper::Error| {
+        Error::new(Reason::UpstreamReset, format!("{}: {error}", endpoint.name))
+    };
+    let answer = sender.send_request(request);
+    let mut response = match limit {
+        None => answer.await.map_err(failed)?,
+        Some(limit) => tokio::time::timeout(limit, answer)
+            .await
+            .map_err(|_| Error::new(Reason::UpstreamTimeout, "no answer to the upgrade"))?
+            .map_err(failed)?,
+    };
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return declined(response, &wanted);
+    }
+    let agreed = response
+        .headers()
+        .get(UPGRADE)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(wanted.protocol.as_bytes()));
+    if !agreed {
+        return Err(Error::new(Reason::BadResponse, "the upstream switched to another protocol"));
+    }
+    let upstream = hyper::upgrade::on(&mut response);
+    exchange.connection.state.tunnel.store(!wanted.h2, Ordering::Relaxed);
+    exchange.connection.state.decide_upgrade(Upgrade::Accepted);
+    let h2 = wanted.h2;
+    // The record of the request stays open as long as the tunnel.
+    let record = Arc::new(Tunnel::default());
+    let joined = Joined { held, exchange: Arc::clone(exchange), record: Arc::clone(&record), idle };
+    tokio::spawn(joined.run(wanted.client, upstream));
+    let mut response = accepted(response.into_parts().0, h2);
+    response.extensions_mut().insert(record);
+    Ok(response)
+}
+
+fn request(
+    mut head: Parts,
+    wanted: &Wanted,
+    endpoint: &Endpoint,
+    host: Option<HeaderValue>,
+    exchange: &Exchange,
+) -> http::Request<Body> {
+    outgoing::for_h1(&mut head, endpoint, host, &exchange.hop);
+    head.method = Method::GET;
+    head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    head.headers.insert(UPGRADE, wanted.protocol.clone());
+    if wanted.h2 {
+        let key: [u8; 16] = rand::random();
+        let key = base64::engine::general_purpose::STANDARD.encode(key);
+        if let Ok(key) = HeaderValue::from_str(&key) {
+            head.headers.insert(SEC_WEBSOCKET_KEY, key);
+        }
+    }
+    http::Request::from_parts(head, Body::empty())
+}
+
+/// The upstream answered something else: an ordinary answer.
+fn declined(
+    response: http::Response<hyper::body::Incoming>,
+    wanted: &Wanted,
+) -> Result<Response, Error> {
+    if wanted.h2 && response.status().is_success() {
+        // A 2xx to an extended CONNECT would open the tunnel.
+        return Err(Error::new(Reason::BadResponse, "the upstream did not switch protocols"));
+    }
+    Ok(response.map(Body::incoming))
+}
+
+fn accepted(mut head: http::response::Parts, h2: bool) -> Response {
+    if h2 {
+        head.status = StatusCode::OK;
+        for name in [CONNECTION, UPGRADE] {
+            head.headers.remove(name);
+        }
+        outgoing::clean(&mut head, &SEC_WEBSOCKET_ACCEPT);
+    } else {
+        head.headers.remove(HeaderName::from_static("keep-alive"));
+        head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    }
+    http::Response::from_parts(head, Body::empty())
+}
+
+/// What lives as long as a tunnel.
+struct Joined {
+    held: Held,
+    exchange: Arc<Exchange>,
+    record: Arc<Tunnel>,
+    idle: Option<Duration>,
+}
+
+impl Joined {
+    /// Copies both ways until both sides have ended.
+    async fn run(self, client: OnUpgrade, upstream: OnUpgrade) {
+        let Self { held, exchange, record, idle } = self;
+        let joined = async {
+            let (client, upstream) = (client.await?, upstream.await?);
+            Ok::<_, hyper::Error>((client, upstream))
+        };
+        let (client, upstream) = match joined.await {
+            Ok(both) => both,
+            Err(error) => {
+                tracing::debug!(request_id = exchange.id.as_str(), error = %error, "upgrade failed");
+                return;
+            }
+        };
+        let active = Arc::new(AtomicU64::new(now_nanos()));
+        let mut client =
+            Watched { io: TokioIo::new(client), active: Arc::clone(&active), into: Some(record) };
+        let mut upstream =
+            Watched { io: TokioIo::new(upstream), active: Arc::clone(&active), into: None };
+        let copy = tokio::io::copy_bidirectional(&mut client, &mut upstream);
+        let result = tokio::select! {
+            result = copy => result,
+            () = until_idle(&active, idle) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        drop(held);
+        match result {
+            Ok((up, down)) => {
+                tracing::debug!(request_id = exchange.id.as_str(), up, down, "tunnel ended")
+            }
+            Err(error) => {
+                tracing::debug!(request_id = exchange.id.as_str(), error = %error, "tunnel broke");
+            }
+        }
+    }
+}
+
+/// Waits until nothing has passed for `limit`; for ever without one.
+async fn until_idle(active: &AtomicU64, limit: Option<Duration>) {
+    let Some(limit) = limit else { return std::future::pending().await };
+    loop {
+        let quiet = now_nanos().saturating_sub(active.load(Ordering::Relaxed));
+        match limit.checked_sub(Duration::from_nanos(quiet)) {
+            None | Some(Duration::ZERO) => return,
+            Some(left) => tokio::time::sleep(left).await,
+        }
+    }
+}
+
+/// One side of a tunnel, remembering when bytes last came.
+struct Watched {
+    io: TokioIo<Upgraded>,
+    active: Arc<AtomicU64>,
+    /// The client's side: bytes written to it are counted here.
+    into: Option<Arc<Tunnel>>,
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        self.active.store(now_nanos(), Ordering::Relaxed);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.io).poll_write(cx, bytes))?;
+        if let Some(record) = &self.into {
+            record.sent(written as u64);
+        }
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
