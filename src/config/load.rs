@@ -195,7 +195,8 @@ impl Files {
             }
         };
         found.retain(|path| !path.is_dir());
-        found.sort_by(|a, b| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
+        found
+            .sort_by(|a, b| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
         found
     }
 

@@ -60,8 +60,7 @@ pub fn load(inputs: &[Input], env: &dyn Fn(&str) -> Option<String>) -> Loaded {
     let reader = decode::Reader::new(&files.sources, found);
     // Without the main file everything else would be wrong too.
     let main = files.units.first().is_some_and(|unit| unit.role == load::Role::Main);
-    let config =
-        if main { decode::config(&reader, &files.units, !files.broken) } else { None };
+    let config = if main { decode::config(&reader, &files.units, !files.broken) } else { None };
     let diagnostics = reader.finish();
     let config = config.filter(|_| !diagnostics.has_errors());
     let hash = files.hash();

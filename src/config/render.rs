@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
-use annotate_snippets::{
-    AnnotationKind, Group, Level, Renderer, Snippet,
-    renderer::DecorStyle,
-};
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, renderer::DecorStyle};
 
 use super::diagnostic::{Diagnostic, Diagnostics, Place, Severity, Sources};
 

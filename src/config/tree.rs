@@ -81,6 +81,11 @@ impl Node {
         }
     }
 
+    /// Whether some of it came from a variable.
+    pub(crate) fn is_secret(&self) -> bool {
+        self.scalar().is_some_and(|scalar| scalar.secret)
+    }
+
     /// How a message shows it: text in back-ticks, never a value that came from a variable.
     pub(crate) fn shown(&self) -> String {
         match &self.kind {

@@ -97,7 +97,8 @@ impl Builder<'_> {
         let place = self.place(span);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let quoted = style != ScalarStyle::Plain || self.tag(tag.as_deref(), place);
+                let tagged = self.tag(tag.as_deref(), span);
+                let quoted = style != ScalarStyle::Plain || tagged;
                 self.count(place)?;
                 let kind = if !quoted && matches!(&*text, "" | "~" | "null" | "Null" | "NULL") {
                     Kind::Null
@@ -109,11 +110,11 @@ impl Builder<'_> {
                 self.finished(built, anchor)
             }
             Event::SequenceStart(style, anchor, tag) => {
-                self.tag(tag.as_deref(), place);
+                self.tag(tag.as_deref(), span);
                 self.open(Open::Seq(Vec::new()), style, place, anchor)
             }
             Event::MappingStart(style, anchor, tag) => {
-                self.tag(tag.as_deref(), place);
+                self.tag(tag.as_deref(), span);
                 self.open(Open::Map { entries: Vec::new(), key: None }, style, place, anchor)
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(place),
@@ -138,11 +139,12 @@ impl Builder<'_> {
 
     /// Tags say nothing in this language; those of YAML itself are let through. `true` when the tag
     /// makes the scalar a string.
-    fn tag(&mut self, tag: Option<&Tag>, place: Place) -> bool {
+    fn tag(&mut self, tag: Option<&Tag>, span: &Span) -> bool {
         let Some(tag) = tag else { return false };
         if tag.is_yaml_core_schema() {
             return tag.is_yaml_core_schema_tag("str");
         }
+        let place = self.place(&span.tag_span().unwrap_or(*span));
         let message = format!("the tag `{}` means nothing here", tag.original());
         self.out.push(Diagnostic::error(place, message).help("take it away"));
         false

@@ -3,13 +3,12 @@
 use http::StatusCode;
 
 use super::{
-    Context,
     super::{
         diagnostic::{Diagnostic, Place},
         model::{Action, Located, Name},
         tree::{Entry, Kind, Node, shorten},
     },
-    address,
+    Context, address,
     reader::{Fields, list},
     records::{self, Defaults},
     slot::Slot,
@@ -40,8 +39,7 @@ pub(super) fn action(
             _ => respond(f),
         },
         [first, second, ..] => {
-            let message =
-                format!("{} has both `{}` and `{}`", f.owner, first.key, second.key);
+            let message = format!("{} has both `{}` and `{}`", f.owner, first.key, second.key);
             let found = Diagnostic::error(second.key_place, message).and(first.key_place, "");
             f.r.report(found.help("it takes exactly one of `to`, `redirect` and `respond`"));
             None
@@ -69,6 +67,7 @@ fn forward(
         Kind::Seq(items) => {
             let each: Vec<String> = items
                 .iter()
+                .filter(|item| !item.is_secret())
                 .filter_map(Node::text)
                 .map(|name| format!("{}: 1", shorten(name)))
                 .collect();
@@ -94,8 +93,10 @@ fn weights(
         let weight = value.text().and_then(|text| text.parse().ok());
         let weight = weight.filter(|weight: &u32| *weight <= MAX_WEIGHT);
         if weight.is_none() {
-            let percent = value.text().and_then(|text| text.strip_suffix('%'));
-            let help = percent.map(|number| format!("weights are shares: did you mean `{number}`?"));
+            let percent = value.text().filter(|_| !value.is_secret());
+            let percent = percent.and_then(|text| text.strip_suffix('%'));
+            let help =
+                percent.map(|number| format!("weights are shares: did you mean `{number}`?"));
             let message = format!(
                 "the weight of `{}` {} must be a number from 0 to {MAX_WEIGHT}, not {}",
                 shorten(key),
@@ -131,7 +132,7 @@ fn target(
         return Some(Located { value, place });
     }
     if !context.declared.contains_key(text) && context.whole {
-        let secret = node.place == place && node.scalar().is_some_and(|scalar| scalar.secret);
+        let secret = node.place == place && node.is_secret();
         let shown = if secret { "«redacted»".to_owned() } else { format!("`{}`", shorten(text)) };
         let message = format!("{} sends traffic to an unknown upstream {shown}", f.owner);
         let found = Diagnostic::error(place, message).label("not defined in any file");
@@ -155,7 +156,11 @@ fn redirect(f: &Fields<'_>) -> Option<Action> {
     let slot = f.get("redirect")?;
     if slot.node.text().is_some() {
         let to = template(&slot)?;
-        return Some(Action::Redirect { to, status: StatusCode::PERMANENT_REDIRECT, keep_query: true });
+        return Some(Action::Redirect {
+            to,
+            status: StatusCode::PERMANENT_REDIRECT,
+            keep_query: true,
+        });
     }
     let f = f.child("redirect")?;
     let Some(slot) = f.get("to") else {
@@ -175,7 +180,7 @@ fn template(slot: &Slot<'_>) -> Option<Located<String>> {
     if starts.iter().any(|start| to.value.starts_with(start)) {
         return Some(to);
     }
-    let secret = slot.node.scalar().is_some_and(|scalar| scalar.secret);
+    let secret = slot.node.is_secret();
     let help = (!secret).then(|| format!("did you mean `https://{}`?", to.value));
     slot.wrong(&format!("a URL that starts with {}", list(starts[..3].iter().copied())), help);
     None

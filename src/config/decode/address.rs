@@ -68,7 +68,12 @@ pub(super) fn endpoint(text: &str) -> Result<EndpointUrl, Wrong> {
             return Err((format!("`{text}` has no absolute path"), Some("`unix:/path`".into())));
         }
         let target = Target::Unix(path.into());
-        return Ok(EndpointUrl { name: format!("unix:{path}").into(), tls: false, h2c: false, target });
+        return Ok(EndpointUrl {
+            name: format!("unix:{path}").into(),
+            tls: false,
+            h2c: false,
+            target,
+        });
     }
     let Some((scheme, rest)) = text.split_once("://") else {
         let help = format!("did you mean `http://{text}`?");
@@ -93,8 +98,14 @@ pub(super) fn endpoint(text: &str) -> Result<EndpointUrl, Wrong> {
     }
     if !matches!(after, "" | "/") {
         let what = if after.starts_with('/') { "path" } else { "query" };
-        let help = format!("end it after the port; `rewrite: {}` on the route changes the path", prefix(after));
+        let help = format!(
+            "end it after the port; `rewrite: {}` on the route changes the path",
+            prefix(after)
+        );
         return Err((format!("an endpoint cannot have a {what}"), Some(help)));
+    }
+    if authority.is_empty() {
+        return Err((format!("`{text}` has no host"), None));
     }
     let (host, port) = host_port(authority, port)
         .ok_or_else(|| (format!("`{authority}` is not a host and port"), None))?;

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use super::{
-    Context,
     super::{
         diagnostic::{Diagnostic, Place},
         model::{Action, Config, ListenerTls, Located, Name},
     },
+    Context,
 };
 
 /// All of them.
@@ -28,7 +28,9 @@ fn tls(context: &Context<'_>, config: &Config) {
     for (name, listener) in &config.listeners {
         if listener.https_redirect.is_some() {
             let wrong = if listener.tls != ListenerTls::None {
-                Some(format!("listener `{name}` has TLS itself, `https_redirect` is for plain ones"))
+                Some(format!(
+                    "listener `{name}` has TLS itself, `https_redirect` is for plain ones"
+                ))
             } else if !secure {
                 Some(format!("`https_redirect` in listener `{name}`, but no listener has TLS"))
             } else {
@@ -41,7 +43,8 @@ fn tls(context: &Context<'_>, config: &Config) {
         if listener.tls == ListenerTls::Files && config.tls.certificates.is_empty() {
             let message = format!("listener `{name}` has `tls: true`, but there is no certificate");
             let found = Diagnostic::error(listener.place, message);
-            let help = "`tls: { certificates: [{ cert: …, key: … }] }`, or `tls: dev` while developing";
+            let help =
+                "`tls: { certificates: [{ cert: …, key: … }] }`, or `tls: dev` while developing";
             context.r.report(found.help(help));
         }
     }
@@ -49,7 +52,9 @@ fn tls(context: &Context<'_>, config: &Config) {
 
 fn listener_names(context: &Context<'_>, config: &Config) {
     let routes = config.routes.iter();
-    for (route, branch) in routes.flat_map(|(name, route)| route.matches.iter().map(move |b| (name, b))) {
+    for (route, branch) in
+        routes.flat_map(|(name, route)| route.matches.iter().map(move |b| (name, b)))
+    {
         for Located { value, place } in &branch.listeners {
             if config.listeners.contains_key(value) {
                 continue;

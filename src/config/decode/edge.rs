@@ -15,7 +15,8 @@ use super::{
         },
         tree::{Entry, Kind, Node},
     },
-    Tops, address,
+    Tops,
+    address::{self, Wrong},
     reader::{Fields, Owner, Reader, cannot_yet},
     slot::Slot,
     twice,
@@ -141,22 +142,28 @@ pub(super) fn bind(r: &Reader<'_>, node: &Node, text: &str) -> Option<Located<Ad
     match address::listen(text) {
         Ok(value) => Some(Located { value, place: node.place }),
         Err((message, help)) => {
-            let found = Diagnostic::error(node.place, redact(node, text, &message));
-            r.report(match help {
-                Some(help) => found.help(redact(node, text, &help)),
-                None => found,
-            });
+            wrong_scalar(r, node, node.place, (message, help), "an address");
             None
         }
     }
 }
 
-/// A message without what came from a variable.
-pub(super) fn redact(node: &Node, text: &str, message: &str) -> String {
-    match node.scalar() {
-        Some(scalar) if scalar.secret && !text.is_empty() => message.replace(text, "«redacted»"),
-        _ => message.to_owned(),
+/// Reports what is wrong with a text; of one from a variable only that it is not `what`.
+pub(super) fn wrong_scalar(
+    r: &Reader<'_>,
+    node: &Node,
+    place: Place,
+    (message, help): Wrong,
+    what: &str,
+) {
+    if node.place == place && node.is_secret() {
+        return r.report(Diagnostic::error(place, format!("«redacted» is not {what}")));
     }
+    let found = Diagnostic::error(place, message);
+    r.report(match help {
+        Some(help) => found.help(help),
+        None => found,
+    });
 }
 
 fn tls_mode(slot: &Slot<'_>) -> Option<ListenerTls> {
@@ -166,7 +173,7 @@ fn tls_mode(slot: &Slot<'_>) -> Option<ListenerTls> {
         if keys.is_empty() {
             slot.wrong("true, auto, dev or false", None);
         } else {
-            slot.r.report(cannot_yet(place, "a map under `tls` of a listener").help(
+            slot.r.report(cannot_yet(place, "tls: { … }").help(
                 "`tls: true`, `auto` or `dev`, with the settings in the `tls` section of the file",
             ));
         }

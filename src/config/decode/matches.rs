@@ -68,9 +68,10 @@ fn short(slot: &Slot<'_>) -> Option<Match> {
     let rest = text[at..].trim_end();
     if let Some((scheme, after)) = rest.split_once("://") {
         let place = slot.r.part(slot.node, at, at + scheme.len() + 3);
-        let message = format!("a match has no scheme {}", slot.owner.within());
-        let help = format!("did you mean `{}`?", shorten(after));
-        slot.r.report(Diagnostic::error(place, message).help(help));
+        let message = format!("{} has a scheme", slot.subject());
+        let found = Diagnostic::error(place, message);
+        let help = if slot.node.is_secret() { String::new() } else { shorten(after) };
+        slot.r.report(found.help(format!("write host and path only: `{help}`")));
         return None;
     }
     if rest.contains(char::is_whitespace) {
@@ -98,18 +99,18 @@ fn pattern(r: &Reader<'_>, path: &str, place: Place) -> Located<PathMatch> {
     Located { value: PathMatch::Pattern(path.to_owned()), place }
 }
 
+/// A method: a known one, or an unknown one that is not close to a known one.
 fn method(slot: &Slot<'_>, word: &str, place: Place) -> Option<Method> {
-    let upper = word.to_ascii_uppercase();
-    let good = !word.is_empty() && word.chars().all(|c| c.is_ascii_uppercase() || c == '-');
-    if let Ok(method) = Method::from_bytes(word.as_bytes()) {
-        if good {
-            return Some(method);
-        }
-    }
-    let message = format!("`{}` is not a method {}", shorten(word), slot.owner.within());
-    let found = Diagnostic::error(place, message);
     let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
-    slot.r.report(match slot.r.propose(&upper, known) {
+    let close = slot.r.propose(&word.to_ascii_uppercase(), known).filter(|close| *close != word);
+    let capitals = !word.is_empty() && word.chars().all(|c| c.is_ascii_uppercase() || c == '-');
+    if let (true, None, Ok(method)) = (capitals, close, Method::from_bytes(word.as_bytes())) {
+        return Some(method);
+    }
+    let shown = if slot.node.is_secret() { "…".to_owned() } else { shorten(word) };
+    let message = format!("`{shown}` is not a method {}", slot.owner.within());
+    let found = Diagnostic::error(place, message);
+    slot.r.report(match close {
         Some(close) => found.help(format!("did you mean `{close}`?")),
         None => found.help("methods are written in capitals: `GET shop.example.com/orders/**`"),
     });

@@ -66,7 +66,7 @@ pub(super) fn config(r: &Reader<'_>, units: &[Unit], whole: bool) -> Option<Conf
     let has_routes = tops
         .iter()
         .filter_map(|(_, top)| top.entry("routes"))
-        .any(|entry| entry.value.entries().is_some_and(|entries| !entries.is_empty()));
+        .any(|entry| !entry.value.entries().is_some_and(<[_]>::is_empty));
     let upstreams = RefCell::default();
     let mut context = Context { r, policies, upstreams, declared, whole, has_routes };
     let of_unit = |context: &Context<'_>, role: Role, top: &Fields<'_>| {
@@ -145,7 +145,7 @@ fn version(tops: &Tops<'_>) {
         };
         match slot.node.text().map(str::parse::<u64>) {
             Some(Ok(1)) => {}
-            Some(Ok(newer)) if newer > 1 => slot.error(
+            Some(Ok(newer)) if newer > 1 && !slot.node.is_secret() => slot.error(
                 format!("`version: {newer}` needs a newer Tidegate"),
                 Some("this one reads `version: 1`".to_owned()),
             ),

@@ -18,8 +18,7 @@ use super::{
 
 /// The `metrics` section.
 pub(super) fn metrics(r: &Reader<'_>, node: Option<&Node>) -> Metrics {
-    let buckets =
-        [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+    let buckets = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
     let mut metrics = Metrics { path: "/metrics".to_owned(), buckets: buckets.to_vec() };
     let owner = Owner::of(METRICS.name, &Owner::TOP);
     let Some(f) = node.and_then(|node| r.fields(node, &METRICS, owner)) else { return metrics };
@@ -59,7 +58,8 @@ fn buckets(slot: &Slot<'_>) -> Option<Vec<f64>> {
 /// The `admin` section.
 pub(super) fn admin(r: &Reader<'_>, node: Option<&Node>) -> Admin {
     let value = Address::Tcp { host: Some(Ipv4Addr::LOCALHOST.into()), port: 9900 };
-    let place = node.map_or_else(Place::default, |node| Place { end: node.place.start, ..node.place });
+    let place =
+        node.map_or_else(Place::default, |node| Place { end: node.place.start, ..node.place });
     let mut admin = Admin { address: Some(Located { value, place }), socket: None };
     let owner = Owner::of(ADMIN.name, &Owner::TOP);
     let Some(f) = node.and_then(|node| r.fields(node, &ADMIN, owner)) else { return admin };

@@ -3,14 +3,18 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::HashSet,
     fmt,
 };
 
-use super::{super::{
-    diagnostic::{Diagnostic, Diagnostics, Place, Sources},
-    fields::{Section, Status, Type},
-    tree::{Entry, Kind, Node},
-}, slot::Slot};
+use super::{
+    super::{
+        diagnostic::{Diagnostic, Diagnostics, Place, Sources},
+        fields::{Section, Status, Type},
+        tree::{Entry, Kind, Node},
+    },
+    slot::Slot,
+};
 
 /// Comparisons that proposals may cost in one load; a file of 60,000 typing errors gets no more.
 const PROPOSALS: usize = 200_000;
@@ -20,6 +24,8 @@ pub(in crate::config) struct Reader<'a> {
     sources: &'a Sources,
     out: RefCell<Diagnostics>,
     proposals: Cell<usize>,
+    /// Places already known to be wrong: a variable that is not set says nothing else.
+    known: HashSet<Place>,
 }
 
 /// Whose key it is: "`timeouts` of route `orders`".
@@ -45,24 +51,29 @@ pub(super) struct Fields<'a> {
 impl<'a> Reader<'a> {
     /// A reader that goes on with what was found so far.
     pub(in crate::config) fn new(sources: &'a Sources, found: Diagnostics) -> Self {
-        Self { sources, out: RefCell::new(found), proposals: Cell::new(0) }
+        let places = found.items.iter().filter_map(|found| found.labels.first());
+        let known = places.map(|(place, _)| *place).collect();
+        Self { sources, out: RefCell::new(found), proposals: Cell::new(0), known }
     }
 
-    /// Everything found, once each: an alias repeats the errors of what it stands for. By file, in
-    /// the order found.
+    /// Everything found, once each: an alias repeats the errors of what it stands for. In the
+    /// order of the files.
     pub(in crate::config) fn finish(self) -> Diagnostics {
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         let mut all = self.out.into_inner();
         all.items.retain(|found| {
             let place = found.labels.first().map(|(place, _)| *place);
             seen.insert((place, found.message.clone()))
         });
-        all.items.sort_by_key(|found| found.labels.first().map(|(place, _)| place.file));
+        all.items.sort_by_key(|found| found.labels.first().map(|(place, _)| *place));
         all
     }
 
     pub(super) fn report(&self, found: Diagnostic) {
-        self.out.borrow_mut().push(found);
+        let place = found.labels.first().map(|(place, _)| place);
+        if !place.is_some_and(|place| self.known.contains(place)) {
+            self.out.borrow_mut().push(found);
+        }
     }
 
     /// Whether anything found so far refuses the configuration.
@@ -73,7 +84,12 @@ impl<'a> Reader<'a> {
     /// The same sources, findings thrown away: for values that are judged elsewhere.
     pub(super) fn silent(&self) -> Reader<'a> {
         let spent = Cell::new(PROPOSALS);
-        Reader { sources: self.sources, out: RefCell::default(), proposals: spent }
+        Reader {
+            sources: self.sources,
+            out: RefCell::default(),
+            proposals: spent,
+            known: HashSet::new(),
+        }
     }
 
     /// The place of a part of a scalar, if the file says it just so.
@@ -96,6 +112,9 @@ impl<'a> Reader<'a> {
         word: &str,
         among: impl IntoIterator<Item = &'w str>,
     ) -> Option<&'w str> {
+        if word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+            return None; // a number is not a typing error
+        }
         let most = (word.chars().count() / 3).clamp(1, 4);
         let mut best: Option<(usize, &str)> = None;
         for known in among {

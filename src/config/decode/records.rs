@@ -10,7 +10,6 @@ use std::{
 use http::{HeaderName, HeaderValue};
 
 use super::{
-    Tops,
     super::{
         diagnostic::{Diagnostic, Place},
         fields::{BODY, DEFAULTS, HEADERS, POLICIES, TIMEOUTS},
@@ -20,6 +19,7 @@ use super::{
         },
         tree::{Entry, Kind, Node},
     },
+    Tops,
     edge::set,
     reader::{Fields, Owner, Reader},
     slot::Slot,
@@ -102,7 +102,10 @@ impl<'a> Policies<'a> {
         let message = format!("{} names an unknown policy {shown}", slot.subject());
         let found = Diagnostic::error(slot.place(), message);
         let place = format!("not defined under `policies.{}`", slot.key);
-        let found = found.label(place);
+        let mut found = found.label(place);
+        if slot.key == "timeouts" && units::duration(name).is_ok() && !slot.node.is_secret() {
+            found = found.help(format!("did you mean `{{ request: {name} }}`?"));
+        }
         let mut known: Vec<&str> = self.named[kind].keys().copied().collect();
         known.sort_unstable();
         slot.r.report(match slot.r.propose(name, known) {
@@ -313,7 +316,9 @@ pub(super) fn header_values(slot: &Slot<'_>, many: bool) -> Vec<(HeaderName, Hea
                     value.set_sensitive(scalar.secret);
                     found.push((name.clone(), value));
                 }
-                Err(_) => item.error(format!("the value of `{name}` cannot be sent in a header"), None),
+                Err(_) => {
+                    item.error(format!("the value of `{name}` cannot be sent in a header"), None)
+                }
             }
         }
     }
@@ -334,7 +339,11 @@ pub(super) fn header_name(slot: &Slot<'_>, text: &str, place: Place) -> Option<H
         "host",
     ];
     let Ok(name) = HeaderName::from_bytes(text.as_bytes()) else {
-        let message = format!("`{}` is not the name of a header", super::super::tree::shorten(text));
+        // A value may come from a variable, a key never does.
+        let secret = slot.node.is_secret() && slot.node.place == place;
+        let shown = if secret { "…" } else { text };
+        let message =
+            format!("`{}` is not the name of a header", super::super::tree::shorten(shown));
         slot.r.report(Diagnostic::error(place, message));
         return None;
     };

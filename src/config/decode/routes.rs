@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Number, Value};
 
 use super::{
-    Context,
     super::{
         diagnostic::Diagnostic,
         fields::{LAYER, ROUTE},
@@ -15,7 +14,7 @@ use super::{
         },
         tree::{Entry, Kind, Node},
     },
-    actions,
+    Context, actions,
     edge::set,
     matches,
     reader::{Fields, Owner, Reader},
@@ -117,8 +116,7 @@ fn path_rewrite(f: &Fields<'_>, action: Option<&Action>) -> PathRewrite {
             PathRewrite::StripPrefix(Located { value: StripPrefix::Literal, place })
         }
         Some(path) if !path.starts_with('/') => {
-            let help = slot.node.scalar().filter(|scalar| !scalar.secret);
-            let help = help.map(|_| format!("did you mean `/{path}`?"));
+            let help = (!slot.node.is_secret()).then(|| format!("did you mean `/{path}`?"));
             slot.wrong("a path that starts with `/`", help);
             PathRewrite::Keep
         }
@@ -171,7 +169,8 @@ fn layer(f: &Fields<'_>) -> Option<CustomLayer> {
         "after_auth" => LayerPosition::AfterAuth,
         _ => LayerPosition::BeforeUpstream,
     });
-    let config = f.get("config").map(|slot| Located { value: json(slot.node), place: slot.place() });
+    let config =
+        f.get("config").map(|slot| Located { value: json(slot.node), place: slot.place() });
     let none = || Located { value: Value::Object(Map::new()), place: f.place };
     Some(CustomLayer { name: name?, at: at?, config: config.unwrap_or_else(none) })
 }

@@ -183,8 +183,7 @@ impl<'a> Slot<'a> {
             Wrong::NoUnit => {
                 // `10` proposes `10s`: the number of the operator with the unit of the example.
                 let unit = like.trim_start_matches(|c: char| c.is_ascii_digit());
-                let secret = self.node.scalar().is_some_and(|scalar| scalar.secret);
-                let number = self.node.text().filter(|_| !secret).unwrap_or("10");
+                let number = self.node.text().filter(|_| !self.node.is_secret()).unwrap_or("10");
                 let message = format!("{} has no unit: {}", self.subject(), self.node.shown());
                 self.error(message, Some(format!("did you mean `{number}{unit}`?")));
             }
@@ -218,8 +217,9 @@ impl<'a> Slot<'a> {
             Kind::Seq(items) => Some(items.iter().map(|node| Self { node, ..*self }).collect()),
             Kind::Null | Kind::Scalar(_) | Kind::Map(_) => {
                 let help = self.node.text().filter(|text| !text.is_empty());
-                let secret = self.node.scalar().is_some_and(|scalar| scalar.secret);
-                let help = help.filter(|_| !secret).map(|text| format!("did you mean `[{text}]`?"));
+                let help = help
+                    .filter(|_| !self.node.is_secret())
+                    .map(|text| format!("did you mean `[{text}]`?"));
                 self.wrong("a list", help);
                 None
             }

@@ -3,15 +3,14 @@
 use http::HeaderValue;
 
 use super::{
-    Context,
     super::{
         diagnostic::{Diagnostic, Place},
         fields::{ENDPOINT, UPSTREAM},
         model::{Balance, Endpoint, HostHeader, Located, Name, Protocol, Upstream},
         tree::{Entry, Kind, Node},
     },
-    address,
-    edge::{redact, set},
+    Context, address,
+    edge::{set, wrong_scalar},
     reader::{Fields, Owner, Reader},
     records::Defaults,
     slot::Slot,
@@ -122,8 +121,10 @@ fn endpoints(
             continue;
         };
         if let Some(first) = all.iter().find(|known| known.url == made.url) {
-            let message = format!("{owner} has the endpoint `{}` twice", made.url.value);
-            let found = Diagnostic::error(made.url.place, message).and(first.url.place, "first here");
+            let shown = if item.is_secret() { "«redacted»" } else { &made.url.value };
+            let message = format!("{owner} has the endpoint `{shown}` twice");
+            let found =
+                Diagnostic::error(made.url.place, message).and(first.url.place, "first here");
             r.report(found.help("`{ url: …, weight: 2 }` gives it a larger share"));
         }
         all.push(made);
@@ -149,12 +150,8 @@ fn endpoint(r: &Reader<'_>, node: &Node, text: &str, place: Place) -> Option<End
             let url = Located { value: name, place };
             Some(Endpoint { url, tls, h2c, target, weight: 1, backup: false })
         }
-        Err((message, help)) => {
-            let found = Diagnostic::error(place, redact(node, text, &message));
-            r.report(match help {
-                Some(help) => found.help(redact(node, text, &help)),
-                None => found,
-            });
+        Err(wrong) => {
+            wrong_scalar(r, node, place, wrong, "a URL of an endpoint");
             None
         }
     }
@@ -240,7 +237,7 @@ fn host_header(slot: &Slot<'_>) -> Option<HostHeader> {
 fn fit(f: &Fields<'_>, it: &Upstream) {
     if let Some(entry) = f.entry("tls").filter(|_| it.endpoints.iter().all(|one| !one.tls)) {
         let message = format!("{} has `tls`, but no endpoint with `https://`", f.owner);
-        f.r.report(Diagnostic::error(entry.key_place, message));
+        f.r.report(Diagnostic::warning(entry.key_place, message));
     }
     if let Some(one) = it.endpoints.iter().find(|one| one.h2c && it.protocol == Protocol::H1) {
         let message = format!("{} speaks HTTP/1 only, `h2c` is HTTP/2", f.owner);

@@ -24,8 +24,18 @@ pub(crate) static POLICIES: Section = Section {
 pub(crate) static TIMEOUTS: Section = Section {
     name: "`timeouts`",
     fields: &[
-        field("request", SOME_TIME, "none", "from the request's head to the end of the answer; or none"),
-        field("per_try", SOME_TIME, "30s", "from sending to the head of the answer, each try; or none; not longer than `request`"),
+        field(
+            "request",
+            SOME_TIME,
+            "none",
+            "from the request's head to the end of the answer; or none",
+        ),
+        field(
+            "per_try",
+            SOME_TIME,
+            "30s",
+            "from sending to the head of the answer, each try; or none; not longer than `request`",
+        ),
         field("idle", SOME_TIME, "60s", "between two pieces of a body; or none"),
     ],
 };
@@ -42,7 +52,12 @@ pub(crate) static HEADERS: Section = Section {
     name: "`headers`",
     fields: &[
         field("request", Type::Map(&HEADER_EDITS), "", "on the request sent upstream"),
-        field("response", Type::Map(&HEADER_EDITS), "", "on the answer, the gateway's own errors too"),
+        field(
+            "response",
+            Type::Map(&HEADER_EDITS),
+            "",
+            "on the answer, the gateway's own errors too",
+        ),
     ],
 };
 

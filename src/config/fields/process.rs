@@ -5,8 +5,18 @@ use super::{ANY_TIME, Section, Type, field, later};
 pub(crate) static LOGS: Section = Section {
     name: "`logs`",
     fields: &[
-        field("level", Type::Word(&["error", "warn", "info", "debug", "trace"], &[]), "info", "least severe level written"),
-        field("format", Type::Word(&["json", "pretty"], &[]), "", "pretty on a terminal and json otherwise by default"),
+        field(
+            "level",
+            Type::Word(&["error", "warn", "info", "debug", "trace"], &[]),
+            "info",
+            "least severe level written",
+        ),
+        field(
+            "format",
+            Type::Word(&["json", "pretty"], &[]),
+            "",
+            "pretty on a terminal and json otherwise by default",
+        ),
         field("access", Type::Map(&ACCESS), "json", "none, json, clf, combined, or a map"),
     ],
 };
@@ -19,7 +29,12 @@ pub(crate) static ACCESS: Section = Section {
         field("only", Type::Map(&ONLY), "", "any condition keeps a line; default everything"),
         field("sample", Type::Percent, "100%", "share of 2xx and 3xx that is written"),
         field("headers", Type::Map(&LOG_HEADERS), "", "headers written in addition"),
-        field("query", Type::Word(&["keep", "redact", "drop"], &[]), "keep", "what is shown of a query"),
+        field(
+            "query",
+            Type::Word(&["keep", "redact", "drop"], &[]),
+            "keep",
+            "what is shown of a query",
+        ),
     ],
 };
 
@@ -46,7 +61,12 @@ pub(crate) static METRICS: Section = Section {
     name: "`metrics`",
     fields: &[
         field("path", Type::Text, "/metrics", "on the admin listener"),
-        field("buckets", Type::List, "[5ms, 10ms, 25ms, 50ms, 75ms, 100ms, 250ms, 500ms, 750ms, 1s, 2.5s, 5s, 7.5s, 10s]", "bounds of the duration histograms, rising"),
+        field(
+            "buckets",
+            Type::List,
+            "[5ms, 10ms, 25ms, 50ms, 75ms, 100ms, 250ms, 500ms, 750ms, 1s, 2.5s, 5s, 7.5s, 10s]",
+            "bounds of the duration histograms, rising",
+        ),
         later("consumer_label", Type::Bool, "label by consumer"),
     ],
 };
@@ -94,7 +114,12 @@ pub(crate) static REQUEST_ID: Section = Section {
     name: "`request_id`",
     fields: &[
         field("header", Type::Text, "x-request-id", "its header"),
-        field("accept_from", Type::Word(&["trusted", "any", "none"], &[]), "trusted", "whose ids are kept"),
+        field(
+            "accept_from",
+            Type::Word(&["trusted", "any", "none"], &[]),
+            "trusted",
+            "whose ids are kept",
+        ),
     ],
 };
 
@@ -102,7 +127,12 @@ pub(crate) static NORMALIZE: Section = Section {
     name: "`normalize`",
     fields: &[
         field("merge_slashes", Type::Bool, "true", "empty segments are merged"),
-        field("encoded_slash", Type::Word(&["reject", "keep"], &[]), "reject", "`%2F`: 400, or data inside a segment"),
+        field(
+            "encoded_slash",
+            Type::Word(&["reject", "keep"], &[]),
+            "reject",
+            "`%2F`: 400, or data inside a segment",
+        ),
     ],
 };
 

@@ -1,18 +1,28 @@
 //! The file itself, defaults and routes.
 
+use super::{ADMIN, LOGS, METRICS, SERVER, STORE, TEST, TRACING};
 use super::{
     BODY, CACHE, COMPRESS, CORS, HEADERS, IP, LISTENER, POLICIES, RATE_LIMIT, RETRY, Section,
     TIMEOUTS, TLS, Type, UPSTREAM, field, later, moved,
 };
-use super::{ADMIN, LOGS, METRICS, SERVER, STORE, TEST, TRACING};
 
 /// The top level of a file.
 pub(crate) static TOP: Section = Section {
     name: "",
     fields: &[
         field("version", Type::Int(1, 1), "", "1; required"),
-        field("include", Type::List, "[]", "file patterns, sorted, one level; not in an included file"),
-        field("listeners", Type::Named(&LISTENER), "{ http: \":8080\" }", "sockets that accept; short form: an address"),
+        field(
+            "include",
+            Type::List,
+            "[]",
+            "file patterns, sorted, one level; not in an included file",
+        ),
+        field(
+            "listeners",
+            Type::Named(&LISTENER),
+            "{ http: \":8080\" }",
+            "sockets that accept; short form: an address",
+        ),
         field("tls", Type::Map(&TLS), "", "certificates"),
         field("defaults", Type::Map(&DEFAULTS), "", "what every route and upstream inherits"),
         field("upstreams", Type::Named(&UPSTREAM), "{}", "services"),
@@ -56,7 +66,12 @@ pub(crate) static DEFAULTS: Section = Section {
 pub(crate) static ROUTE: Section = Section {
     name: "route",
     fields: &[
-        field("match", Type::Map(&MATCH), "", "which requests: `[METHOD ]host/path`, a map, or a list of either; default every request"),
+        field(
+            "match",
+            Type::Map(&MATCH),
+            "",
+            "which requests: `[METHOD ]host/path`, a map, or a list of either; default every request",
+        ),
         field("to", Type::Free, "", "upstream, URL, or a map of upstream and weight (0 to 10000)"),
         field("redirect", Type::Map(&REDIRECT), "", "URL template or map"),
         field("respond", Type::Map(&RESPOND), "", "status or map"),
@@ -76,7 +91,12 @@ pub(crate) static ROUTE: Section = Section {
         field("body", Type::Map(&BODY), "", "name, map, size, or none"),
         field("timeouts", Type::Map(&TIMEOUTS), "", "name or map"),
         later("retry", Type::Map(&RETRY), "further tries"),
-        field("errors", Type::Word(&["auto", "problem", "html", "text"], &[]), "auto", "form of the gateway's own errors"),
+        field(
+            "errors",
+            Type::Word(&["auto", "problem", "html", "text"], &[]),
+            "auto",
+            "form of the gateway's own errors",
+        ),
         field("access_log", Type::Bool, "true", "write access log lines"),
         field("layers", Type::Many(&LAYER), "[]", "your own tower layers"),
         field("labels", Type::Free, "{}", "shown in logs and the admin page"),
@@ -94,10 +114,20 @@ pub(crate) static ROUTE: Section = Section {
 pub(crate) static MATCH: Section = Section {
     name: "`match`",
     fields: &[
-        field("host", Type::List, "", "name or list: exact, `*.x` (one label), `**.x` (one or more)"),
+        field(
+            "host",
+            Type::List,
+            "",
+            "name or list: exact, `*.x` (one label), `**.x` (one or more)",
+        ),
         field("path", Type::List, "", "pattern or list: `/a/{id}/**`, or `{ regex: \"^/…\" }`"),
         field("method", Type::List, "", "method or list; GET takes HEAD too"),
-        field("headers", Type::Free, "", "value, present, absent, `{ regex }` or `{ prefix }` by header"),
+        field(
+            "headers",
+            Type::Free,
+            "",
+            "value, present, absent, `{ regex }` or `{ prefix }` by header",
+        ),
         field("query", Type::Free, "", "the same, by query parameter"),
         field("client_ip", Type::List, "", "networks"),
         field("listener", Type::List, "", "listener or list"),
@@ -123,7 +153,12 @@ pub(crate) static VALUE: Section = Section {
 pub(crate) static REDIRECT: Section = Section {
     name: "`redirect`",
     fields: &[
-        field("to", Type::Text, "", "URL template: `{path}`, `{host}`, `{query}` and captured names; required"),
+        field(
+            "to",
+            Type::Text,
+            "",
+            "URL template: `{path}`, `{host}`, `{query}` and captured names; required",
+        ),
         field("status", Type::Word(&["301", "302", "303", "307", "308"], &[]), "308", "status"),
         field("keep_query", Type::Bool, "true", "keep the query of the request"),
     ],
@@ -147,7 +182,12 @@ pub(crate) static LAYER: Section = Section {
     name: "`layers`",
     fields: &[
         field("name", Type::Text, "", "as registered in Rust; required"),
-        field("at", Type::Word(&["start", "after_auth", "before_upstream"], &[]), "", "place in the pipeline; required"),
+        field(
+            "at",
+            Type::Word(&["start", "after_auth", "before_upstream"], &[]),
+            "",
+            "place in the pipeline; required",
+        ),
         field("config", Type::Free, "{}", "checked by the layer"),
     ],
 };

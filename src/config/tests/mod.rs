@@ -6,7 +6,6 @@ mod budgets;
 mod corpus;
 mod loads;
 mod mistakes;
-mod scratch;
 
 /// The variables of the tests.
 fn env(name: &str) -> Option<String> {
