@@ -1,0 +1,191 @@
+//! From trees to [`Config`]: defaults and inheritance applied, every error collected, nothing
+//! guessed. One file per section of the language; `checks` looks at the whole at the end.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+};
+
+use super::{
+    diagnostic::{Diagnostic, Place},
+    fields::{INCLUDED, TOP},
+    load::{Role, Unit},
+    model::{Config, Name, Upstream},
+    tree::{Kind, Node},
+};
+
+pub(super) use self::reader::Reader;
+use self::{
+    reader::{Fields, Owner},
+    records::{Defaults, Policies},
+};
+
+mod actions;
+mod address;
+mod checks;
+mod edge;
+mod logs;
+mod matches;
+mod process;
+mod reader;
+mod records;
+mod routes;
+mod slot;
+mod units;
+mod upstreams;
+
+/// What decoding routes needs to know.
+struct Context<'a> {
+    r: &'a Reader<'a>,
+    policies: Policies<'a>,
+    upstreams: RefCell<BTreeMap<Name, Upstream>>,
+    /// Every upstream a file names, also those that could not be read: they are not unknown.
+    declared: HashMap<&'a str, Place>,
+    /// Every file could be read, so what nobody defines does not exist.
+    whole: bool,
+    /// Some file has a route, maybe a broken one.
+    has_routes: bool,
+}
+
+/// The files, each with its part.
+type Tops<'a> = Vec<(Role, Fields<'a>)>;
+
+/// Decodes all files. `whole` is false when one of them could not be read: what it would have
+/// defined is then not missed. Gives nothing where even the main file says nothing usable.
+pub(super) fn config(r: &Reader<'_>, units: &[Unit], whole: bool) -> Option<Config> {
+    let tops = tops(r, units);
+    let (_, main) = tops.first()?;
+    version(&tops);
+    let policies = Policies::collect(r, &tops);
+    let builtin = Defaults::builtin();
+    let mut defaults = builtin.clone();
+    if let Some(node) = once(r, &tops, "defaults") {
+        defaults.apply(r, node, &policies);
+    }
+    let declared = declared(r, &tops);
+    let has_routes = tops
+        .iter()
+        .filter_map(|(_, top)| top.entry("routes"))
+        .any(|entry| !entry.value.entries().is_some_and(<[_]>::is_empty));
+    let upstreams = RefCell::default();
+    let mut context = Context { r, policies, upstreams, declared, whole, has_routes };
+    let of_unit = |context: &Context<'_>, role: Role, top: &Fields<'_>| {
+        let mut own = defaults.clone();
+        if let Some(entry) = top.entry("defaults").filter(|_| role == Role::Included) {
+            own.apply(r, &entry.value, &context.policies);
+        }
+        own
+    };
+    for (role, top) in &tops {
+        let own = of_unit(&context, *role, top);
+        upstreams::section(&context, top, &own);
+    }
+    let mut routes = BTreeMap::new();
+    for (role, top) in &tops {
+        let own = of_unit(&context, *role, top);
+        routes::section(&context, top, &own, &mut routes);
+    }
+    let config = Config {
+        listeners: edge::listeners(r, once(r, &tops, "listeners"), &tops),
+        tls: edge::tls(r, once(r, &tops, "tls")),
+        upstreams: std::mem::take(context.upstreams.get_mut()),
+        routes,
+        logs: logs::logs(r, once(r, &tops, "logs")),
+        metrics: process::metrics(r, once(r, &tops, "metrics")),
+        admin: process::admin(r, once(r, &tops, "admin")),
+        server: process::server(r, once(r, &tops, "server")),
+    };
+    if whole {
+        checks::all(&context, &config, main.place);
+    }
+    Some(config)
+}
+
+fn tops<'a>(r: &'a Reader<'a>, units: &'a [Unit]) -> Tops<'a> {
+    let mut tops = Vec::new();
+    for unit in units {
+        match &unit.root.kind {
+            Kind::Null if unit.role == Role::Main => {
+                let found = Diagnostic::error(unit.root.place, "the file is empty");
+                r.report(found.help("the least is `version: 1` and one entry in `routes`"));
+            }
+            Kind::Null => {}
+            Kind::Seq(_) | Kind::Scalar(_) | Kind::Map(_) => {
+                let Some(top) = r.fields(&unit.root, &TOP, Owner::TOP) else { continue };
+                if unit.role == Role::Included {
+                    forbidden(r, &top);
+                }
+                tops.push((unit.role, top));
+            }
+        }
+    }
+    tops
+}
+
+/// Included files may not open ports, set TLS, admin or server.
+fn forbidden(r: &Reader<'_>, top: &Fields<'_>) {
+    for entry in top.entries() {
+        if TOP.field(&entry.key).is_some() && !INCLUDED.contains(&entry.key.as_str()) {
+            let message = format!("an included file cannot have `{}`", entry.key);
+            let help = format!("it may hold {}", reader::list(INCLUDED.iter().copied()));
+            r.report(Diagnostic::error(entry.key_place, message).help(help));
+        }
+    }
+}
+
+fn version(tops: &Tops<'_>) {
+    for (role, top) in tops {
+        let Some(slot) = top.get("version") else {
+            if *role == Role::Main {
+                let place = Place { end: top.place.start, ..top.place };
+                let found = Diagnostic::error(place, "the file has no `version`");
+                top.r.report(found.help("write `version: 1` at its top"));
+            }
+            continue;
+        };
+        match slot.node.text().map(str::parse::<u64>) {
+            Some(Ok(1)) => {}
+            Some(Ok(newer)) if newer > 1 && !slot.node.is_secret() => slot.error(
+                format!("`version: {newer}` needs a newer Tidegate"),
+                Some("this one reads `version: 1`".to_owned()),
+            ),
+            _ => slot.wrong("1", None),
+        }
+    }
+}
+
+/// The value of a section that may be written once, in one of the `-c` files.
+fn once<'a>(r: &Reader<'_>, tops: &Tops<'a>, key: &str) -> Option<&'a Node> {
+    let mut first = None;
+    for (role, top) in tops {
+        let Some(entry) = top.entry(key).filter(|_| *role != Role::Included) else { continue };
+        match first {
+            None => first = Some(entry),
+            // Listeners are named; those of several files are merged by `edge::listeners`.
+            Some(_) if key == "listeners" => {}
+            Some(one) => {
+                let message = format!("`{key}` is written in two files");
+                let found = Diagnostic::error(entry.key_place, message).label("again here");
+                r.report(found.and(one.key_place, "first here"));
+            }
+        }
+    }
+    first.map(|entry| &entry.value)
+}
+
+fn declared<'a>(r: &Reader<'_>, tops: &Tops<'a>) -> HashMap<&'a str, Place> {
+    let mut declared = HashMap::new();
+    for entry in tops.iter().filter_map(|(_, top)| top.entry("upstreams")) {
+        for upstream in r.silent().named(&entry.value, "upstreams") {
+            declared.entry(upstream.key.as_str()).or_insert(upstream.key_place);
+        }
+    }
+    declared
+}
+
+/// Reports a name that two files define.
+fn twice(r: &Reader<'_>, what: &str, name: &str, second: Place, first: Place) {
+    let message = format!("the {what} `{name}` is defined twice");
+    let found = Diagnostic::error(second, message).label("again here");
+    r.report(found.and(first, "first here").help("give one of them another name"));
+}

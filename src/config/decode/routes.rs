@@ -1,0 +1,233 @@
+//! `routes`.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Number, Value};
+
+use super::{
+    super::{
+        diagnostic::Diagnostic,
+        fields::{LAYER, ROUTE},
+        model::{
+            Action, CustomLayer, ErrorFormat, LayerPosition, Located, Name, PathRewrite, Route,
+            StripPrefix,
+        },
+        tree::{Entry, Kind, Node},
+    },
+    Context, actions,
+    edge::set,
+    matches,
+    reader::{Fields, Owner, Reader},
+    records::{Defaults, TimeoutsSoFar},
+    slot::Slot,
+    twice,
+};
+
+/// The routes of one file.
+pub(super) fn section(
+    context: &Context<'_>,
+    top: &Fields<'_>,
+    defaults: &Defaults,
+    routes: &mut BTreeMap<Name, Route>,
+) {
+    let r = context.r;
+    let Some(entry) = top.entry("routes") else { return };
+    for entry in r.named(&entry.value, "routes") {
+        if let Some(known) = routes.get(entry.key.as_str()) {
+            twice(r, "route", &entry.key, entry.key_place, known.place);
+        } else if let Some(route) = route(context, entry, defaults) {
+            routes.insert(entry.key.as_str().into(), route);
+        }
+    }
+}
+
+fn route(context: &Context<'_>, entry: &Entry, defaults: &Defaults) -> Option<Route> {
+    let r = context.r;
+    let owner = Owner::named(ROUTE.name, &entry.key);
+    let f = r.fields(&entry.value, &ROUTE, owner)?;
+    let mut own = defaults.clone();
+    own.records(&f, &context.policies);
+    consistent(r, &f, &own.timeouts);
+    let action = actions::action(context, &f, entry.key_place, defaults);
+    let path_rewrite = path_rewrite(&f, action.as_ref());
+    let matches = matches::matches(&f, entry.key_place);
+    let word = f.get("errors").and_then(|slot| slot.word());
+    let priority = f.get("priority").and_then(|slot| slot.int()).unwrap_or(0);
+    let mut it = Route {
+        place: entry.key_place,
+        matches: matches?,
+        action: action?,
+        priority: i32::try_from(priority).unwrap_or(0),
+        enabled: true,
+        path_rewrite,
+        headers: own.headers,
+        timeouts: own.timeouts.value,
+        upgrade: upgrade(&f),
+        body: own.body,
+        errors: match word {
+            Some("problem") => ErrorFormat::Problem,
+            Some("html") => ErrorFormat::Html,
+            Some("text") => ErrorFormat::Text,
+            _ => ErrorFormat::Auto,
+        },
+        access_log: true,
+        layers: layers(&f),
+        labels: labels(&f),
+    };
+    set(&mut it.enabled, f.get("enabled").and_then(|slot| slot.bool()));
+    set(&mut it.access_log, f.get("access_log").and_then(|slot| slot.bool()));
+    Some(it)
+}
+
+/// `per_try` beyond `request` cannot happen; it was not meant, if both were written.
+fn consistent(r: &Reader<'_>, f: &Fields<'_>, timeouts: &TimeoutsSoFar) {
+    let (Some(per_try), Some(request)) = (timeouts.value.per_try, timeouts.value.request) else {
+        return;
+    };
+    if let (Some(at), Some(request_at)) = (timeouts.per_try_at, timeouts.request_at)
+        && per_try > request
+    {
+        let message = format!("`per_try` is longer than `request` {}", f.owner.within());
+        r.report(
+            Diagnostic::error(at, message)
+                .label("each try may take this long…")
+                .and(request_at, "…and all of it only this long"),
+        );
+    }
+}
+
+fn path_rewrite(f: &Fields<'_>, action: Option<&Action>) -> PathRewrite {
+    let (strip, rewrite) = (f.get("strip_prefix"), f.get("rewrite"));
+    if let (Some(strip), Some(rewrite)) = (&strip, &rewrite) {
+        let message = format!("{} has both `strip_prefix` and `rewrite`", f.owner);
+        f.r.report(Diagnostic::error(rewrite.place(), message).and(strip.place(), ""));
+        return PathRewrite::Keep;
+    }
+    let Some(slot) = strip.or(rewrite) else { return PathRewrite::Keep };
+    if action.is_some_and(|action| !matches!(action, Action::Forward(_))) {
+        let message = format!("{} has no effect: the route forwards nothing", slot.subject());
+        f.r.report(Diagnostic::warning(slot.place(), message));
+    }
+    let place = slot.place();
+    match slot.text() {
+        None => PathRewrite::Keep,
+        Some("false" | "none") => PathRewrite::Keep,
+        Some("true") if slot.key == "strip_prefix" => {
+            PathRewrite::StripPrefix(Located { value: StripPrefix::Literal, place })
+        }
+        Some(path) if !path.starts_with('/') => {
+            let help = (!slot.node.is_secret()).then(|| format!("did you mean `/{path}`?"));
+            slot.wrong("a path that starts with `/`", help);
+            PathRewrite::Keep
+        }
+        Some(path) if slot.key == "strip_prefix" => {
+            let value = StripPrefix::Path(path.to_owned());
+            PathRewrite::StripPrefix(Located { value, place })
+        }
+        Some(path) => PathRewrite::Template(Located { value: path.to_owned(), place }),
+    }
+}
+
+fn upgrade(f: &Fields<'_>) -> Vec<String> {
+    let Some(slot) = f.get("upgrade") else { return vec!["websocket".to_owned()] };
+    if slot.node.is_none_word() {
+        return Vec::new();
+    }
+    let mut protocols = Vec::new();
+    for item in slot.items().unwrap_or_default() {
+        let Some(text) = item.text() else { continue };
+        let token = |c: char| c.is_ascii_alphanumeric() || "-._+/".contains(c);
+        if text.chars().all(token) {
+            protocols.push(text.to_ascii_lowercase());
+        } else {
+            item.wrong("made of protocol names", Some("like `websocket`".to_owned()));
+        }
+    }
+    protocols
+}
+
+fn layers(f: &Fields<'_>) -> Vec<CustomLayer> {
+    let mut layers = Vec::new();
+    for item in f.get("layers").and_then(|slot| slot.items()).unwrap_or_default() {
+        let owner = Owner::of(LAYER.name, &f.owner);
+        if let Some(layer) = f.r.fields(item.node, &LAYER, owner).and_then(|f| layer(&f)) {
+            layers.push(layer);
+        }
+    }
+    layers
+}
+
+fn layer(f: &Fields<'_>) -> Option<CustomLayer> {
+    for key in ["name", "at"] {
+        if f.entry(key).is_none() {
+            f.missing(key);
+        }
+    }
+    let name = f.get("name").and_then(|slot| slot.located());
+    let at = f.get("at").and_then(|slot| slot.word()).map(|word| match word {
+        "start" => LayerPosition::Start,
+        "after_auth" => LayerPosition::AfterAuth,
+        _ => LayerPosition::BeforeUpstream,
+    });
+    let config =
+        f.get("config").map(|slot| Located { value: json(slot.node), place: slot.place() });
+    let none = || Located { value: Value::Object(Map::new()), place: f.place };
+    Some(CustomLayer { name: name?, at: at?, config: config.unwrap_or_else(none) })
+}
+
+fn labels(f: &Fields<'_>) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::new();
+    let Some(slot) = f.get("labels") else { return labels };
+    let Some(entries) = slot.node.entries() else {
+        slot.wrong("a map of text", None);
+        return labels;
+    };
+    for entry in entries {
+        let item = Slot { node: &entry.value, ..slot };
+        match entry.value.text() {
+            Some(text) => {
+                labels.insert(entry.key.clone(), text.to_owned());
+            }
+            None => item.wrong("a map of text", None),
+        }
+    }
+    labels
+}
+
+/// A value for somebody else's schema: plain words are typed as YAML 1.2 does.
+pub(in crate::config) fn json(node: &Node) -> Value {
+    match &node.kind {
+        Kind::Null => Value::Null,
+        Kind::Seq(items) => items.iter().map(json).collect(),
+        Kind::Map(entries) => {
+            entries.iter().map(|Entry { key, value, .. }| (key.clone(), json(value))).collect()
+        }
+        Kind::Scalar(scalar) if scalar.quoted => Value::String(scalar.text.clone()),
+        Kind::Scalar(scalar) => plain(&scalar.text),
+    }
+}
+
+fn plain(text: &str) -> Value {
+    match text {
+        "true" | "True" | "TRUE" => return Value::Bool(true),
+        "false" | "False" | "FALSE" => return Value::Bool(false),
+        _ => {}
+    }
+    let digits = text.trim_start_matches(['-', '+']);
+    if digits.starts_with(|c: char| c.is_ascii_digit()) && !has_leading_zero(digits) {
+        if let Ok(number) = text.parse::<i64>() {
+            return number.into();
+        }
+        if let Ok(number) = text.parse::<u64>() {
+            return number.into();
+        }
+        if let Some(number) = text.parse().ok().and_then(Number::from_f64) {
+            return Value::Number(number);
+        }
+    }
+    Value::String(text.to_owned())
+}
+
+fn has_leading_zero(digits: &str) -> bool {
+    digits.strip_prefix('0').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}

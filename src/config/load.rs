@@ -1,0 +1,289 @@
+//! Files into trees: the main file, further `-c` files, `include`, variables. Everything is bounded
+//! before it is read.
+
+use std::{
+    fs::File,
+    hash::{DefaultHasher, Hasher},
+    io::{self, Read},
+    path::{Component, Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    Input,
+    diagnostic::{Diagnostic, Diagnostics, Place, Sources},
+    tree::{Entry, Kind, Node},
+    vars::Variables,
+    yaml,
+};
+
+/// The largest file we read. 10,000 routes are 1.2 MB.
+const MAX_FILE: u64 = 16 << 20;
+/// Files of one configuration.
+const MAX_FILES: usize = 10_000;
+
+/// How much a file may say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The first `-c`.
+    Main,
+    /// A further `-c`: everything, but nothing twice.
+    Extra,
+    /// Named by `include`: no ports, no TLS, nothing of the process.
+    Included,
+}
+
+/// One file as a tree.
+pub(super) struct Unit {
+    /// Its part.
+    pub role: Role,
+    /// What it says.
+    pub root: Node,
+}
+
+/// Everything that was read.
+#[derive(Default)]
+pub(super) struct Files {
+    /// The trees, main file first.
+    pub units: Vec<Unit>,
+    /// Their texts.
+    pub sources: Sources,
+    /// What to watch.
+    pub watch: Vec<PathBuf>,
+    /// What was wrong.
+    pub out: Diagnostics,
+    /// Some file could not be read at all.
+    pub broken: bool,
+    hasher: DefaultHasher,
+}
+
+/// Reads all inputs, what they include, and fills in variables.
+pub(super) fn read(inputs: &[Input], env: &dyn Fn(&str) -> Option<String>) -> Files {
+    let mut files = Files::default();
+    for (at, input) in inputs.iter().enumerate() {
+        let role = if at == 0 { Role::Main } else { Role::Extra };
+        let (path, text) = match input {
+            Input::File(path) => (path.clone(), None),
+            Input::Text { name, text } => (PathBuf::from(name), Some(text.as_str())),
+        };
+        let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        let base = if text.is_some() { PathBuf::new() } else { base };
+        let Some(mut root) = files.tree(&path, text) else { continue };
+        files.variables(&mut root, &base, env);
+        let patterns = take_include(&mut root);
+        files.units.push(Unit { role, root });
+        if let Some(patterns) = patterns {
+            files.include(&patterns, &base, env);
+        }
+    }
+    files.watch.sort();
+    files.watch.dedup();
+    files
+}
+
+/// What an I/O error means, without the number.
+pub(super) fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "no permission to read it".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+// === impl Files ===
+
+impl Files {
+    /// 12 hexadecimal digits that change when any content changes.
+    pub(super) fn hash(&self) -> String {
+        format!("{:012x}", self.hasher.finish() >> 16)
+    }
+
+    fn tree(&mut self, path: &Path, text: Option<&str>) -> Option<Node> {
+        let file = u32::try_from(self.sources.files.len()).unwrap_or(u32::MAX);
+        let none = Place { file, start: 0, end: 0 };
+        let text = match text {
+            Some(text) if text.len() as u64 > MAX_FILE => Err(too_large()),
+            Some(text) => Ok(text.as_bytes().to_vec()),
+            None => {
+                self.watch.push(path.to_path_buf());
+                read_bounded(path)
+            }
+        };
+        let (text, problem) = match text {
+            Ok(bytes) => decode(bytes, file),
+            Err(reason) => {
+                let message = format!("cannot read `{}`: {reason}", path.display());
+                (String::new(), Some(Diagnostic::error(none, message)))
+            }
+        };
+        self.hasher.write(path.as_os_str().as_encoded_bytes());
+        self.hasher.write(text.as_bytes());
+        let text: Arc<str> = text.into();
+        self.sources.files.push((path.to_path_buf(), Arc::clone(&text)));
+        if let Some(problem) = problem {
+            self.out.push(problem);
+            self.broken = true;
+            return None;
+        }
+        let tree = yaml::read(&text, file, &mut self.out);
+        self.broken |= tree.is_none();
+        tree
+    }
+
+    fn variables(&mut self, root: &mut Node, base: &Path, env: &dyn Fn(&str) -> Option<String>) {
+        let mut variables = Variables { env, base: base.to_path_buf(), files: Vec::new() };
+        variables.expand(root, &mut self.out);
+        for (path, text) in variables.files {
+            self.hasher.write(text.as_bytes());
+            self.watch.push(path);
+        }
+    }
+
+    fn include(&mut self, patterns: &Node, base: &Path, env: &dyn Fn(&str) -> Option<String>) {
+        let one = std::slice::from_ref(patterns);
+        let items = match &patterns.kind {
+            Kind::Seq(items) => items.as_slice(),
+            Kind::Scalar(_) => one,
+            Kind::Map(_) | Kind::Null => {
+                let message = format!("`include` takes a list of files, not {}", patterns.shown());
+                self.out.push(Diagnostic::error(patterns.place, message));
+                return;
+            }
+        };
+        for item in items {
+            match (&item.kind, item.text()) {
+                (_, Some(pattern)) => {
+                    for path in self.matching(pattern, item.place, base) {
+                        self.included(&path, item.place, env);
+                    }
+                }
+                (Kind::Map(_), None) => self.out.push(Diagnostic::error(
+                    item.place,
+                    "a map in `include` is part of the language, but this build cannot do it yet",
+                )),
+                _ => {
+                    let message = format!("`include` takes files, not {}", item.shown());
+                    self.out.push(Diagnostic::error(item.place, message));
+                }
+            }
+        }
+    }
+
+    /// The files of one pattern, sorted by bytes.
+    fn matching(&mut self, pattern: &str, place: Place, base: &Path) -> Vec<PathBuf> {
+        if Path::new(pattern).components().any(|part| part == Component::ParentDir) {
+            let message = format!("`{pattern}` leaves the directory of the main file");
+            self.out.push(
+                Diagnostic::error(place, message).help("take out `..`, or write an absolute path"),
+            );
+            return Vec::new();
+        }
+        let wild = pattern.contains(['*', '?', '[']);
+        self.watch.push(watched_directory(base, pattern));
+        if !wild {
+            return vec![base.join(pattern)];
+        }
+        let prefix = glob::Pattern::escape(&base.to_string_lossy());
+        let full = Path::new(&prefix).join(pattern);
+        let mut found = match glob::glob(&full.to_string_lossy()) {
+            Ok(paths) => paths.flatten().collect::<Vec<_>>(),
+            Err(error) => {
+                let message = format!("`{pattern}` is not a file pattern: {}", error.msg);
+                self.out.push(Diagnostic::error(place, message));
+                Vec::new()
+            }
+        };
+        found.retain(|path| !path.is_dir());
+        found
+            .sort_by(|a, b| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
+        found
+    }
+
+    fn included(&mut self, path: &Path, from: Place, env: &dyn Fn(&str) -> Option<String>) {
+        // Two patterns may name one file; the main file may match its own pattern.
+        if self.sources.files.iter().any(|(known, _)| same_path(known, path)) {
+            return;
+        }
+        if self.sources.files.len() >= MAX_FILES {
+            self.out.push(Diagnostic::error(from, format!("more than {MAX_FILES} files")));
+            return;
+        }
+        let before = self.out.items.len();
+        let tree = self.tree(path, None);
+        let Some(mut root) = tree else {
+            // A file that cannot be read has no line of its own to show: show who asked for it.
+            for found in &mut self.out.items[before..] {
+                if found.message.starts_with("cannot read") {
+                    found.labels = vec![(from, "included here".to_owned())];
+                }
+            }
+            return;
+        };
+        let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        self.variables(&mut root, &base, env);
+        self.units.push(Unit { role: Role::Included, root });
+    }
+}
+
+fn too_large() -> String {
+    format!("it is larger than {} MiB", MAX_FILE >> 20)
+}
+
+fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
+    let file = File::open(path).map_err(|error| reason(&error))?;
+    let meta = file.metadata().map_err(|error| reason(&error))?;
+    if meta.is_dir() {
+        return Err("it is a directory".to_owned());
+    }
+    if meta.len() > MAX_FILE {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::new();
+    // Pipes and files that grow have no size to trust.
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| reason(&error))?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(too_large());
+    }
+    Ok(bytes)
+}
+
+fn decode(bytes: Vec<u8>, file: u32) -> (String, Option<Diagnostic>) {
+    match String::from_utf8(bytes) {
+        Ok(text) => (text, None),
+        Err(error) => {
+            let at = u32::try_from(error.utf8_error().valid_up_to()).unwrap_or(u32::MAX);
+            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            let place = Place { file, start: at, end: at + 3 };
+            let help = "save the file as UTF-8";
+            (text, Some(Diagnostic::error(place, "not UTF-8 text").help(help)))
+        }
+    }
+}
+
+/// The directory in which files can come and go: everything before the first wildcard.
+fn watched_directory(base: &Path, pattern: &str) -> PathBuf {
+    let fixed: PathBuf = Path::new(pattern)
+        .components()
+        .take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']))
+        .collect();
+    let full = base.join(&fixed);
+    let whole = fixed == Path::new(pattern);
+    let directory = if whole { full.parent().map(Path::to_path_buf) } else { Some(full) };
+    let directory = directory.unwrap_or_default();
+    if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory }
+}
+
+fn same_path(a: &Path, b: &Path) -> bool {
+    fn plain(path: &Path) -> impl Iterator<Item = Component<'_>> {
+        path.components().filter(|part| *part != Component::CurDir)
+    }
+    plain(a).eq(plain(b))
+}
+
+/// Takes `include` out of a file that may have it.
+fn take_include(root: &mut Node) -> Option<Node> {
+    let Kind::Map(entries) = &mut root.kind else { return None };
+    let at = entries.iter().position(|Entry { key, .. }| key == "include")?;
+    Some(entries.remove(at).value)
+}
