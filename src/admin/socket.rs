@@ -4,7 +4,10 @@
 use std::{
     convert::Infallible,
     fs, io,
-    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    os::{
+        fd::OwnedFd,
+        unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -14,6 +17,7 @@ use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::{net::UnixListener, task::JoinHandle, time};
 
 use super::{Control, http::remove_stale, verbs};
@@ -24,6 +28,9 @@ const FILE: &str = "tidegate.sock";
 /// See `http.rs`.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Commands waiting to be accepted.
+const BACKLOG: i32 = 128;
 
 /// The admin socket, wherever it is now.
 #[derive(Debug, Default)]
@@ -61,16 +68,14 @@ impl AdminSocket {
     /// warning: the gateway serves without it. Must be called inside the control runtime.
     pub fn follow(&self, written: Option<&Path>, control: &Arc<Control>) {
         let path = match written {
-            Some(path) => Ok(path.to_owned()),
+            Some(path) => path.to_owned(),
             None => default_path(&|name| std::env::var(name).ok()),
         };
         let mut now = self.now.lock();
-        if let (Some(running), Ok(path)) = (&*now, &path)
-            && running.path == *path
-        {
+        if now.as_ref().is_some_and(|running| running.path == path) {
             return;
         }
-        match path.and_then(|path| listen(&path, written.is_none(), control)) {
+        match listen(&path, written.is_none(), control) {
             Ok(running) => {
                 let path = running.path.display();
                 tracing::info!(
@@ -93,24 +98,21 @@ impl AdminSocket {
 }
 
 /// The place where it is when nothing is written, for both sides.
-///
-/// # Errors
-/// None of the directories can be named.
-pub fn default_path(env: &dyn Fn(&str) -> Option<String>) -> io::Result<PathBuf> {
+pub fn default_path(env: &dyn Fn(&str) -> Option<String>) -> PathBuf {
     for variable in ["RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"] {
         // systemd separates several runtime directories by colons; the first is the unit's own.
         let value = env(variable).unwrap_or_default();
         if let Some(dir) = value.split(':').next().filter(|dir| dir.starts_with('/')) {
-            return Ok(Path::new(dir).join(FILE));
+            return Path::new(dir).join(FILE);
         }
     }
-    let uid = rustix::process::getuid().as_raw();
-    Ok(PathBuf::from(format!("/tmp/tidegate-{uid}")).join(FILE))
+    shared_place().join(FILE)
 }
 
 fn listen(path: &Path, default: bool, control: &Arc<Control>) -> io::Result<Running> {
-    if default {
-        private_directory(path)?;
+    let shared = shared_place();
+    if default && path.parent() == Some(&shared) {
+        private_directory(&shared)?;
     }
     let at =
         |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
@@ -121,12 +123,14 @@ fn listen(path: &Path, default: bool, control: &Arc<Control>) -> io::Result<Runn
     Ok(Running { path: path.to_owned(), identity, task })
 }
 
-/// Makes the directory under `/tmp` and makes sure that it is ours: anybody may have made one of
-/// this name before us.
-fn private_directory(path: &Path) -> io::Result<()> {
-    let Some(dir) = path.parent().filter(|dir| dir.starts_with("/tmp/tidegate-")) else {
-        return Ok(());
-    };
+/// The directory when nobody names one; `/tmp` is open to all, so this one must be proven ours.
+fn shared_place() -> PathBuf {
+    PathBuf::from(format!("/tmp/tidegate-{}", rustix::process::getuid().as_raw()))
+}
+
+/// Makes a directory nobody else can look into, or makes sure that it is one: anybody may have made
+/// one of this name before us.
+fn private_directory(dir: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
@@ -142,18 +146,20 @@ fn private_directory(path: &Path) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
 }
 
-/// Binds under another name, closes it to others, then moves it into place: there is no moment in
-/// which somebody else could connect.
+/// Binds under another name, closes it to others, then listens and moves it into place: there is no
+/// moment in which somebody else could connect.
 fn bind_private(path: &Path) -> io::Result<UnixListener> {
     let mut hidden = path.as_os_str().to_owned();
     hidden.push(format!(".{}", std::process::id()));
     let hidden = PathBuf::from(hidden);
     let _ = fs::remove_file(&hidden);
-    let socket = std::os::unix::net::UnixListener::bind(&hidden)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(&hidden)?)?;
     fs::set_permissions(&hidden, fs::Permissions::from_mode(0o600))?;
+    socket.listen(BACKLOG)?;
     fs::rename(&hidden, path)?;
     socket.set_nonblocking(true)?;
-    UnixListener::from_std(socket)
+    UnixListener::from_std(OwnedFd::from(socket).into())
 }
 
 async fn accept(socket: UnixListener, control: Arc<Control>) {

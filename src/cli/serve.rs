@@ -26,6 +26,9 @@ pub(super) struct Running {
     pub(super) watch: tokio::task::JoinHandle<()>,
 }
 
+/// Signals closer together than this are one.
+const SAME_SIGNAL: Duration = Duration::from_millis(50);
+
 /// How often a drain looks whether it is done.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 
@@ -111,7 +114,14 @@ async fn drain(process: &Process, control: &Control, delay: bool) {
     }
 }
 
-/// Waits for a signal that means "now".
+/// Waits for a signal that means "now". `timeout` and some shells deliver one Ctrl-C twice, to the
+/// process and to its group; nobody presses a key that fast.
 async fn second(signals: &mut Signals) {
-    while !matches!(signals.next().await, Request::Drain | Request::DrainNow) {}
+    let first = Instant::now();
+    loop {
+        let again = matches!(signals.next().await, Request::Drain | Request::DrainNow);
+        if again && first.elapsed() > SAME_SIGNAL {
+            return;
+        }
+    }
 }

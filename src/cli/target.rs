@@ -42,7 +42,7 @@ impl Target {
         if let Some(socket) = written {
             return Ok(socket);
         }
-        let default = default_path(&|name| std::env::var(name).ok())?;
+        let default = default_path(&|name| std::env::var(name).ok());
         let packaged = Path::new(PACKAGED);
         Ok(if !default.exists() && packaged.exists() { packaged.to_owned() } else { default })
     }

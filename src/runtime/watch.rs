@@ -12,8 +12,9 @@ use std::{
 
 use notify::{
     EventKind, RecommendedWatcher, RecursiveMode, Watcher,
-    event::{AccessKind, AccessMode},
+    event::{AccessKind, AccessMode, ModifyKind},
 };
+use parking_lot::Mutex;
 use tokio::{
     sync::{Notify, mpsc},
     time,
@@ -39,8 +40,17 @@ const MAX_LINKS: usize = 40;
 /// Where the kernel tells of changes.
 struct Watch {
     watcher: Option<RecommendedWatcher>,
-    dirs: BTreeSet<PathBuf>,
+    found: Arc<Mutex<Chain>>,
     events: mpsc::Receiver<()>,
+}
+
+/// What the ways to the files lead through, links resolved.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Chain {
+    /// Directories of links and files.
+    dirs: BTreeSet<PathBuf>,
+    /// The files at the end.
+    files: BTreeSet<PathBuf>,
 }
 
 // === the loop ===
@@ -84,8 +94,10 @@ async fn watch_every(reloader: Arc<Reloader>, poll: Duration, idle: Arc<Notify>)
 impl Watch {
     fn start() -> Self {
         let (sender, events) = mpsc::channel(1);
+        let found = Arc::new(Mutex::new(Chain::default()));
+        let chain = Arc::clone(&found);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if event.map_or(true, |event| is_change(event.kind)) {
+            if event.map_or(true, |event| chain.lock().is_touched_by(&event)) {
                 // A full channel already says that something happened.
                 let _ = sender.try_send(());
             }
@@ -93,26 +105,26 @@ impl Watch {
         let watcher = watcher
             .inspect_err(|error| tracing::warn!(%error, "files are polled, not watched"))
             .ok();
-        Self { watcher, dirs: BTreeSet::new(), events }
+        Self { watcher, found, events }
     }
 
     /// Watches the directories on the way to `files`, and no others.
     fn follow(&mut self, files: &BTreeSet<PathBuf>) {
         let Some(watcher) = &mut self.watcher else { return };
-        let mut wanted = BTreeSet::new();
-        for file in files {
-            directories(file, &mut wanted);
-        }
-        for gone in self.dirs.difference(&wanted) {
+        let mut wanted = Chain::default();
+        files.iter().for_each(|file| wanted.add(file));
+        let dirs = wanted.dirs.clone();
+        // The lock is let go of before the watcher is asked: its thread takes it for every event.
+        let before = std::mem::replace(&mut *self.found.lock(), wanted);
+        for gone in before.dirs.difference(&dirs) {
             let _ = watcher.unwatch(gone);
         }
         // All of them, each time: a directory that was removed and made again is a new one.
-        for dir in &wanted {
+        for dir in &dirs {
             if let Err(error) = watcher.watch(dir, RecursiveMode::NonRecursive) {
                 tracing::debug!(%error, dir = %dir.display(), "directory is polled, not watched");
             }
         }
-        self.dirs = wanted;
     }
 
     /// Waits for a change and for the quiet after it.
@@ -128,50 +140,58 @@ impl Watch {
     }
 }
 
-/// Our own reading must not look like a change.
-fn is_change(kind: EventKind) -> bool {
-    match kind {
-        EventKind::Access(kind) => kind == AccessKind::Close(AccessMode::Write),
-        _ => true,
+// === impl Chain ===
+
+impl Chain {
+    /// Whether something may have changed. Our own reading is no change, and neither is writing to
+    /// a file that happens to lie beside ours, as log files do.
+    fn is_touched_by(&self, event: &notify::Event) -> bool {
+        match event.kind {
+            EventKind::Access(AccessKind::Close(AccessMode::Write))
+            | EventKind::Modify(ModifyKind::Data(_)) => {
+                event.paths.iter().any(|path| self.files.contains(path))
+            }
+            EventKind::Access(_) => false,
+            _ => true,
+        }
     }
-}
 
-// === what to watch ===
-
-/// Adds the directory of every link on the way to `path`, and the one it ends in. What does not
-/// exist (yet) is watched for in the nearest directory that does.
-fn directories(path: &Path, found: &mut BTreeSet<PathBuf>) {
-    let Ok(path) = std::path::absolute(path) else { return };
-    let mut ahead: Vec<PathBuf> = parts(&path);
-    let mut here = PathBuf::from("/");
-    let mut links = 0;
-    while let Some(part) = ahead.pop() {
-        if part == Path::new("/") {
-            here = part;
-            continue;
-        }
-        if part == Path::new("..") {
-            here.pop();
-            continue;
-        }
-        let next = here.join(&part);
-        match fs::symlink_metadata(&next) {
-            Ok(meta) if meta.is_symlink() && links < MAX_LINKS => {
-                links += 1;
-                found.insert(here.clone());
-                let Ok(target) = fs::read_link(&next) else { return };
-                ahead.extend(parts(&target));
+    /// Adds the directory of every link on the way to `path`, and the one it ends in. What does
+    /// not exist (yet) is watched for in the nearest directory that does.
+    fn add(&mut self, path: &Path) {
+        let Ok(path) = std::path::absolute(path) else { return };
+        let mut ahead: Vec<PathBuf> = parts(&path);
+        let mut here = PathBuf::from("/");
+        let mut links = 0;
+        while let Some(part) = ahead.pop() {
+            if part == Path::new("/") {
+                here = part;
+                continue;
             }
-            Ok(meta) if meta.is_dir() => {
-                here = next;
-                if ahead.is_empty() {
-                    // A directory of includes: files come and go in it.
-                    found.insert(here.clone());
+            if part == Path::new("..") {
+                here.pop();
+                continue;
+            }
+            let next = here.join(&part);
+            match fs::symlink_metadata(&next) {
+                Ok(meta) if meta.is_symlink() && links < MAX_LINKS => {
+                    links += 1;
+                    self.dirs.insert(here.clone());
+                    let Ok(target) = fs::read_link(&next) else { return };
+                    ahead.extend(parts(&target));
                 }
-            }
-            Ok(_) | Err(_) => {
-                found.insert(here);
-                return;
+                Ok(meta) if meta.is_dir() => {
+                    here = next;
+                    if ahead.is_empty() {
+                        // A directory of includes: files come and go in it.
+                        self.dirs.insert(here.clone());
+                    }
+                }
+                Ok(_) | Err(_) => {
+                    self.dirs.insert(here);
+                    self.files.insert(next);
+                    return;
+                }
             }
         }
     }

@@ -173,15 +173,31 @@ fn the_default_place_is_found_as_documented() {
         ),
         (&[("XDG_RUNTIME_DIR", "/run/user/1")], "/run/user/1/tidegate.sock"),
         (&[("RUNTIME_DIRECTORY", ""), ("XDG_RUNTIME_DIR", "/x")], "/x/tidegate.sock"),
-        (&[("XDG_RUNTIME_DIR", "relative")], "/tmp/"),
+        (&[("XDG_RUNTIME_DIR", "relative")], "/tmp/tidegate-"),
     ];
     for (variables, expected) in table {
         let env = |name: &str| {
             variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned())
         };
-        let path = default_path(&env).unwrap();
-        assert!(path.starts_with(expected), "{path:?}");
+        let path = default_path(&env);
+        assert!(path.to_string_lossy().starts_with(expected), "{path:?}");
     }
+}
+
+#[test]
+fn a_directory_open_to_others_is_not_trusted() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("tidegate-1");
+    private_directory(&dir).unwrap();
+    assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+    private_directory(&dir).unwrap();
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o770)).unwrap();
+    assert!(private_directory(&dir).is_err());
+
+    let link = root.path().join("tidegate-2");
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
+    std::os::unix::fs::symlink(&dir, &link).unwrap();
+    assert!(private_directory(&link).is_err(), "a link may be moved by whoever made it");
 }
 
 mod probes {

@@ -2,7 +2,7 @@
 
 use std::{
     os::unix::fs::symlink,
-    sync::{Mutex, atomic::AtomicUsize, atomic::Ordering},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use tempfile::TempDir;
@@ -26,13 +26,13 @@ struct Recorder {
 
 impl Target for Recorder {
     fn config(&self) -> Arc<Config> {
-        Arc::clone(&self.config.lock().unwrap())
+        Arc::clone(&self.config.lock())
     }
 
     fn apply(&self, config: Arc<Config>) -> Result<Diagnostics, Diagnostics> {
         self.applied.fetch_add(1, Ordering::SeqCst);
         let names = config.routes.keys().map(ToString::to_string).collect();
-        *self.config.lock().unwrap() = config;
+        *self.config.lock() = config;
         self.live.send_replace(names);
         Ok(Diagnostics::default())
     }
@@ -264,7 +264,8 @@ async fn a_file_touched_without_a_change_is_unchanged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_poll_finds_what_no_event_told() {
     let scene = Scene::new(plain);
-    let mut watch = Watch { watcher: None, dirs: BTreeSet::new(), events: mpsc::channel(1).1 };
+    let found = Arc::default();
+    let mut watch = Watch { watcher: None, found, events: mpsc::channel(1).1 };
     watch.follow(&scene.reloader.files());
     let before = fingerprint(scene.reloader.files()).await;
     write(&scene.path("routes.yaml"), &["two"]);
@@ -293,17 +294,40 @@ fn every_link_of_the_chain_has_its_directory_watched() {
     fs::create_dir_all(root.join("etc")).unwrap();
     symlink("v1", root.join("data")).unwrap();
     symlink("../data/f", root.join("etc/f")).unwrap();
-    let mut found = BTreeSet::new();
-    directories(&root.join("etc/f"), &mut found);
-    let expected = BTreeSet::from([root.join("etc"), root.clone(), root.join("v1")]);
-    assert_eq!(found, expected);
-
-    found.clear();
-    directories(&root.join("etc/not/there/yet"), &mut found);
-    assert_eq!(found, BTreeSet::from([root.join("etc")]));
-
-    found.clear();
+    let chain = |path: &str| {
+        let mut chain = Chain::default();
+        chain.add(&root.join(path));
+        chain
+    };
+    let found = chain("etc/f");
+    assert_eq!(found.dirs, BTreeSet::from([root.join("etc"), root.clone(), root.join("v1")]));
+    assert_eq!(found.files, BTreeSet::from([root.join("v1/f")]));
+    assert_eq!(chain("etc/not/there/yet").dirs, BTreeSet::from([root.join("etc")]));
     symlink("loop", root.join("loop")).unwrap();
-    directories(&root.join("loop"), &mut found);
-    assert_eq!(found, BTreeSet::from([root]));
+    assert_eq!(chain("loop").dirs, BTreeSet::from([root.clone()]));
+}
+
+#[test]
+fn reading_and_the_writes_of_others_wake_nobody() {
+    use notify::{
+        Event,
+        event::{CreateKind, DataChange},
+    };
+    let chain = Chain { dirs: BTreeSet::new(), files: BTreeSet::from(["/etc/ours".into()]) };
+    let written = EventKind::Access(AccessKind::Close(AccessMode::Write));
+    let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+    let table = [
+        (written, "/etc/ours", true),
+        (written, "/etc/access.log", false),
+        (data, "/etc/ours", true),
+        (data, "/etc/access.log", false),
+        (EventKind::Access(AccessKind::Open(AccessMode::Any)), "/etc/ours", false),
+        (EventKind::Access(AccessKind::Close(AccessMode::Read)), "/etc/ours", false),
+        (EventKind::Create(CreateKind::File), "/etc/new.yaml", true),
+        (EventKind::Any, "/etc", true),
+    ];
+    for (kind, path, expected) in table {
+        let event = Event::new(kind).add_path(path.into());
+        assert_eq!(chain.is_touched_by(&event), expected, "{event:?}");
+    }
 }
