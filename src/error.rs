@@ -56,12 +56,69 @@ pub enum Reason {
 
 /// What each reason means on the wire.
 struct Row {
+    /// Read by the test that proves the order of the table.
+    #[cfg_attr(not(test), expect(dead_code))]
+    reason: Reason,
     word: &'static str,
-    status: StatusCode,
+    status: u16,
     proxy_status: &'static str,
     grpc: u8,
     fault: Fault,
     title: &'static str,
+}
+
+/// One line for each reason, in the order of [`Reason::ALL`].
+#[rustfmt::skip]
+static TABLE: [Row; Reason::ALL.len()] = {
+    use Fault::{Client, Gateway, Upstream};
+    [
+        row(Reason::NoRoute, "no_route", 404, "destination_not_found", 12, Client, "No route"),
+        row(Reason::MethodNotAllowed, "method_not_allowed", 405, "http_request_error", 12, Client, "Method not allowed"),
+        row(Reason::Misdirected, "misdirected", 421, "http_request_error", 14, Client, "Misdirected request"),
+        row(Reason::BadRequest, "bad_request", 400, "http_request_error", 13, Client, "Bad request"),
+        row(Reason::BadHost, "bad_host", 400, "http_request_error", 13, Client, "Bad Host"),
+        row(Reason::BadPath, "bad_path", 400, "http_request_error", 13, Client, "Bad path"),
+        row(Reason::BadFraming, "bad_framing", 400, "http_request_error", 13, Client, "Ambiguous message framing"),
+        row(Reason::BadBody, "bad_body", 400, "http_request_error", 13, Client, "Bad request body"),
+        row(Reason::BodyTooLarge, "body_too_large", 413, "http_request_error", 8, Client, "Request body too large"),
+        row(Reason::BodyTimeout, "body_timeout", 408, "http_request_error", 4, Client, "Request body timed out"),
+        row(Reason::HeaderTooLarge, "header_too_large", 431, "http_request_error", 13, Client, "Request header too large"),
+        row(Reason::HeaderTimeout, "header_timeout", 408, "http_request_error", 4, Client, "Request header timed out"),
+        row(Reason::UriTooLong, "uri_too_long", 414, "http_request_error", 13, Client, "Request target too long"),
+        row(Reason::UnsupportedMethod, "unsupported_method", 405, "http_request_error", 12, Client, "Method not supported"),
+        row(Reason::UnsupportedVersion, "unsupported_version", 505, "http_request_error", 13, Client, "HTTP version not supported"),
+        row(Reason::UpgradeRefused, "upgrade_refused", 403, "http_request_denied", 7, Client, "Upgrade refused"),
+        row(Reason::ClientGone, "client_gone", 499, "http_request_error", 1, Client, "Client closed the request"),
+        row(Reason::DnsError, "dns_error", 502, "dns_error", 14, Upstream, "Upstream name not found"),
+        row(Reason::DnsTimeout, "dns_timeout", 504, "dns_timeout", 14, Upstream, "Upstream name lookup timed out"),
+        row(Reason::ConnectRefused, "connect_refused", 502, "connection_refused", 14, Upstream, "Upstream refused the connection"),
+        row(Reason::ConnectTimeout, "connect_timeout", 504, "connection_timeout", 14, Upstream, "Upstream connect timed out"),
+        row(Reason::UpstreamTls, "upstream_tls", 502, "tls_protocol_error", 14, Upstream, "TLS to the upstream failed"),
+        row(Reason::UpstreamReset, "upstream_reset", 502, "connection_terminated", 14, Upstream, "Upstream closed the connection"),
+        row(Reason::UpstreamTimeout, "upstream_timeout", 504, "http_response_timeout", 4, Upstream, "Upstream timed out"),
+        row(Reason::RequestTimeout, "request_timeout", 504, "http_response_timeout", 4, Upstream, "Request timed out"),
+        row(Reason::BadResponse, "bad_response", 502, "http_protocol_error", 14, Upstream, "Upstream answer not understood"),
+        row(Reason::ResponseTooLarge, "response_too_large", 502, "http_response_header_section_size", 14, Upstream, "Upstream answer too large"),
+        row(Reason::NoEndpoint, "no_endpoint", 503, "destination_unavailable", 14, Upstream, "No endpoint available"),
+        row(Reason::Overloaded, "overloaded", 503, "connection_limit_reached", 14, Gateway, "Overloaded"),
+        row(Reason::Draining, "draining", 503, "destination_unavailable", 14, Gateway, "Shutting down"),
+        row(Reason::Loop, "loop", 502, "proxy_loop_detected", 14, Gateway, "Request loops"),
+        row(Reason::LayerFailed, "layer_failed", 500, "proxy_internal_error", 13, Gateway, "A layer failed"),
+        row(Reason::ConfigError, "config_error", 500, "proxy_configuration_error", 13, Gateway, "Configuration error"),
+        row(Reason::Internal, "internal", 500, "proxy_internal_error", 13, Gateway, "Internal error"),
+    ]
+};
+
+const fn row(
+    reason: Reason,
+    word: &'static str,
+    status: u16,
+    proxy_status: &'static str,
+    grpc: u8,
+    fault: Fault,
+    title: &'static str,
+) -> Row {
+    Row { reason, word, status, proxy_status, grpc, fault, title }
 }
 
 /// A failed request: the reason, what may be told to the client, what belongs in the log.
@@ -125,7 +182,7 @@ impl Reason {
 
     /// The status a client sees.
     pub fn status(self) -> StatusCode {
-        self.row().status
+        StatusCode::from_u16(self.row().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// The `error` of `Proxy-Status` (RFC 9209 section 2.3).
@@ -148,166 +205,9 @@ impl Reason {
         self.row().title
     }
 
-    fn row(self) -> Row {
-        use Fault::{Client, Gateway, Upstream};
-        let (word, status, proxy_status, grpc, fault, title) = match self {
-            Self::NoRoute => ("no_route", 404, "destination_not_found", 12, Client, "No route"),
-            Self::MethodNotAllowed => {
-                ("method_not_allowed", 405, "http_request_error", 12, Client, "Method not allowed")
-            }
-            Self::Misdirected => {
-                ("misdirected", 421, "http_request_error", 14, Client, "Misdirected request")
-            }
-            Self::BadRequest => {
-                ("bad_request", 400, "http_request_error", 13, Client, "Bad request")
-            }
-            Self::BadHost => ("bad_host", 400, "http_request_error", 13, Client, "Bad Host"),
-            Self::BadPath => ("bad_path", 400, "http_request_error", 13, Client, "Bad path"),
-            Self::BadFraming => {
-                ("bad_framing", 400, "http_request_error", 13, Client, "Ambiguous message framing")
-            }
-            Self::BadBody => {
-                ("bad_body", 400, "http_request_error", 13, Client, "Bad request body")
-            }
-            Self::BodyTooLarge => {
-                ("body_too_large", 413, "http_request_error", 8, Client, "Request body too large")
-            }
-            Self::BodyTimeout => {
-                ("body_timeout", 408, "http_request_error", 4, Client, "Request body timed out")
-            }
-            Self::HeaderTooLarge => (
-                "header_too_large",
-                431,
-                "http_request_error",
-                13,
-                Client,
-                "Request header too large",
-            ),
-            Self::HeaderTimeout => {
-                ("header_timeout", 408, "http_request_error", 4, Client, "Request header timed out")
-            }
-            Self::UriTooLong => {
-                ("uri_too_long", 414, "http_request_error", 13, Client, "Request target too long")
-            }
-            Self::UnsupportedMethod => (
-                "unsupported_method",
-                405,
-                "http_request_error",
-                12,
-                Client,
-                "Method not supported",
-            ),
-            Self::UnsupportedVersion => (
-                "unsupported_version",
-                505,
-                "http_request_error",
-                13,
-                Client,
-                "HTTP version not supported",
-            ),
-            Self::UpgradeRefused => {
-                ("upgrade_refused", 403, "http_request_denied", 7, Client, "Upgrade refused")
-            }
-            Self::ClientGone => {
-                ("client_gone", 499, "http_request_error", 1, Client, "Client closed the request")
-            }
-            Self::DnsError => {
-                ("dns_error", 502, "dns_error", 14, Upstream, "Upstream name not found")
-            }
-            Self::DnsTimeout => {
-                ("dns_timeout", 504, "dns_timeout", 14, Upstream, "Upstream name lookup timed out")
-            }
-            Self::ConnectRefused => (
-                "connect_refused",
-                502,
-                "connection_refused",
-                14,
-                Upstream,
-                "Upstream refused the connection",
-            ),
-            Self::ConnectTimeout => (
-                "connect_timeout",
-                504,
-                "connection_timeout",
-                14,
-                Upstream,
-                "Upstream connect timed out",
-            ),
-            Self::UpstreamTls => (
-                "upstream_tls",
-                502,
-                "tls_protocol_error",
-                14,
-                Upstream,
-                "TLS to the upstream failed",
-            ),
-            Self::UpstreamReset => (
-                "upstream_reset",
-                502,
-                "connection_terminated",
-                14,
-                Upstream,
-                "Upstream closed the connection",
-            ),
-            Self::UpstreamTimeout => (
-                "upstream_timeout",
-                504,
-                "http_response_timeout",
-                4,
-                Upstream,
-                "Upstream timed out",
-            ),
-            Self::RequestTimeout => {
-                ("request_timeout", 504, "http_response_timeout", 4, Upstream, "Request timed out")
-            }
-            Self::BadResponse => (
-                "bad_response",
-                502,
-                "http_protocol_error",
-                14,
-                Upstream,
-                "Upstream answer not understood",
-            ),
-            Self::ResponseTooLarge => (
-                "response_too_large",
-                502,
-                "http_response_header_section_size",
-                14,
-                Upstream,
-                "Upstream answer too large",
-            ),
-            Self::NoEndpoint => (
-                "no_endpoint",
-                503,
-                "destination_unavailable",
-                14,
-                Upstream,
-                "No endpoint available",
-            ),
-            Self::Overloaded => {
-                ("overloaded", 503, "connection_limit_reached", 14, Gateway, "Overloaded")
-            }
-            Self::Draining => {
-                ("draining", 503, "destination_unavailable", 14, Gateway, "Shutting down")
-            }
-            Self::Loop => ("loop", 502, "proxy_loop_detected", 14, Gateway, "Request loops"),
-            Self::LayerFailed => {
-                ("layer_failed", 500, "proxy_internal_error", 13, Gateway, "A layer failed")
-            }
-            Self::ConfigError => (
-                "config_error",
-                500,
-                "proxy_configuration_error",
-                13,
-                Gateway,
-                "Configuration error",
-            ),
-            Self::Internal => {
-                ("internal", 500, "proxy_internal_error", 13, Gateway, "Internal error")
-            }
-        };
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Row { word, status, proxy_status, grpc, fault, title }
+    const fn row(self) -> &'static Row {
+        // The table is in the order of the variants, as a test shows.
+        &TABLE[self as usize]
     }
 }
 
@@ -371,6 +271,7 @@ mod tests {
         let words: HashSet<_> = Reason::ALL.iter().map(|r| r.word()).collect();
         assert_eq!(words.len(), Reason::ALL.len());
         for reason in Reason::ALL {
+            assert_eq!(reason.row().reason, reason, "the table is in order");
             assert!(reason.status().as_u16() >= 400, "{reason:?}");
             assert!(reason.grpc() > 0 && reason.grpc() <= 16, "{reason:?}");
         }

@@ -94,7 +94,7 @@ impl Gateway {
         };
         let decision = match refusal {
             Some(error) => Decision::refused(&runtime, error),
-            None => decide(&runtime, listener, &head, &checked, client),
+            None => decide(&runtime, listener, connection, &head, &checked, client),
         };
         let hop = forwarding::strip(&mut head.headers, checked.fields);
         let exchange = exchange(&runtime, connection, &head, &checked, client, hop, &decision);
@@ -140,6 +140,7 @@ fn gate_of(
 fn decide<'r>(
     runtime: &'r Runtime,
     listener: &Listener,
+    connection: &Connection,
     head: &Parts,
     checked: &Checked,
     client: Client,
@@ -168,8 +169,18 @@ fn decide<'r>(
             Decision { route: &target.route, pattern: target.pattern.clone(), verdict: None }
         }
         Found::MethodNotAllowed { allow } => Decision::refused(runtime, method_not_allowed(&allow)),
+        Found::Nothing if is_misdirected(runtime, connection, &checked.host) => {
+            let detail = "this connection was opened for another name";
+            Decision::refused(runtime, Error::new(Reason::Misdirected, detail).public(detail))
+        }
         Found::Nothing => Decision::refused(runtime, no_route(runtime, &facts, checked)),
     }
+}
+
+/// The client took this connection for a name it was not opened for (RFC 9110 section 15.5.20).
+fn is_misdirected(runtime: &Runtime, connection: &Connection, host: &str) -> bool {
+    let sni = connection.tls.as_ref().and_then(|tls| tls.sni.as_deref());
+    sni.is_some_and(|sni| sni != host) && !runtime.table.known_host(host)
 }
 
 fn method_not_allowed(allow: &str) -> Error {
