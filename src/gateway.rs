@@ -8,7 +8,11 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use http::{HeaderValue, StatusCode, header::HOST, request::Parts};
+use http::{
+    HeaderValue, StatusCode, Version,
+    header::{CONNECTION, HOST},
+    request::Parts,
+};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -90,7 +94,7 @@ impl Gateway {
         let checked = gate_of(connection, &head, &settings, &runtime);
         let (checked, refusal) = match checked {
             Ok(checked) => (checked, None),
-            Err(error) => (Checked::nothing(), Some(error)),
+            Err(error) => (Checked::nothing(), Some(closing(error, head.version))),
         };
         let decision = match refusal {
             Some(error) => Decision::refused(&runtime, error),
@@ -115,6 +119,14 @@ impl fmt::Debug for Gateway {
 }
 
 // === before the stack ===
+
+/// After a head that was refused nothing on an HTTP/1 connection can be trusted to be a request.
+fn closing(error: Error, version: Version) -> Error {
+    if version == Version::HTTP_2 {
+        return error;
+    }
+    error.header(CONNECTION, HeaderValue::from_static("close"))
+}
 
 /// The gate, and what the wire refused before it.
 fn gate_of(

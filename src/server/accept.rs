@@ -5,7 +5,7 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
 };
 
@@ -31,6 +31,8 @@ pub(crate) struct Shared {
 
 /// Pause after an accept error that will not go away by itself at once (EMFILE, ENFILE, ENOBUFS).
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long a client that is turned away may take to read why.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// The answer of a listener that has all the connections it may have.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
 content-length: 84\r\nretry-after: 1\r\nconnection: close\r\n\r\n\
@@ -112,9 +114,8 @@ where
     if listener.open() >= limit {
         listener.metrics.refused();
         if listener.tls.is_none() {
-            // Best effort: the client may be gone, and we must not wait for it.
-            let _ = now(stream.write_all(FULL)).await;
-            let _ = now(stream.shutdown()).await;
+            // Best effort: the client may be gone.
+            let _ = tokio::time::timeout(FAREWELL, say_full(&mut stream)).await;
         }
         return;
     }
@@ -145,6 +146,18 @@ where
         }
         Err(_) => listener.metrics.handshake("", Handshake::Timeout),
     }
+}
+
+/// Answers, and reads what the client sends until it has read the answer: a reset would destroy it.
+async fn say_full<S>(stream: &mut S) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    stream.write_all(FULL).await?;
+    stream.shutdown().await?;
+    let mut space = [0; 1024];
+    while stream.read(&mut space).await? > 0 {}
+    Ok(())
 }
 
 const fn plain_version(protocols: Protocols) -> Version {

@@ -348,6 +348,13 @@ fn check_head(head: &[u8], fields: usize, limits: Limits) -> Result<(), Refusal>
     if !head.is_ascii() {
         return Err(refuse(Reason::BadRequest, "8-bit byte in the header"));
     }
+    // Without branches, so that the compiler makes a few vector instructions of it.
+    let controls = head.iter().fold(false, |found, &byte| found | is_control(byte));
+    let returns: usize = head.iter().map(|&byte| usize::from(byte == b'\r')).sum();
+    // Each line, and the empty one at the end, has one CR.
+    if controls || returns != fields + 2 {
+        return Err(refuse(Reason::BadRequest, "control character in the header"));
+    }
     Ok(())
 }
 
@@ -378,10 +385,32 @@ fn request_line(line: &[u8], limits: Limits) -> Result<bool, Refusal> {
     if target.len() > limits.uri_length {
         return Err(refuse(Reason::UriTooLong, "request target too long"));
     }
-    if target.is_empty() || !target.iter().all(|&b| is_target_byte(b)) {
-        return Err(refuse(Reason::BadRequest, "bad byte in the request target"));
-    }
+    check_target(method, target)?;
     Ok(old)
+}
+
+/// Origin form, absolute form, or `*` for OPTIONS (RFC 9112 section 3.2).
+fn check_target(method: &[u8], target: &[u8]) -> Result<(), Refusal> {
+    if !target.iter().all(|&b| is_target_byte(b)) {
+        return Err(match memchr::memchr(b'\\', target) {
+            Some(_) => refuse(Reason::BadPath, "backslash in the path"),
+            None => refuse(Reason::BadRequest, "bad byte in the request target"),
+        });
+    }
+    let absolute = |scheme: &[u8]| {
+        target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    };
+    match target {
+        [b'/', ..] => Ok(()),
+        b"*" if method == b"OPTIONS" => Ok(()),
+        _ if absolute(b"http://") || absolute(b"https://") => Ok(()),
+        _ => Err(refuse(Reason::BadRequest, "not a request target")),
+    }
+}
+
+/// What RFC 9110 section 5.5 allows neither in values nor anywhere else in a head.
+const fn is_control(byte: u8) -> bool {
+    (byte < 0x20) & (byte != b'\t') & (byte != b'\r') & (byte != b'\n') | (byte == 0x7f)
 }
 
 fn is_method_byte(byte: u8) -> bool {
@@ -499,7 +528,9 @@ mod tests {
 
     #[test]
     fn clean_requests_pass_whole_however_they_are_cut() {
-        let text = "GET / HTTP/1.1\r\nHost: a\r\n\r\n\
+        let text = "GET / HTTP/1.1\r\nHost: a\r\nx: a\tb\r\n\r\n\
+                    OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n\
+                    GET HTTP://a/ HTTP/1.1\r\nHost: a\r\n\r\n\
                     POST /x?y=%20 HTTP/1.1\r\nHost: a\r\ncontent-length: 5\r\n\r\nhello\
                     POST / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\nHost: a\r\n\r\n\
                     5\r\nhello\r\nA;x=\"y z\"\r\n0123456789\r\n0\r\nx: y\r\n\r\n\
@@ -533,6 +564,15 @@ mod tests {
             (format!("GET / HTTP/1.1\r\n{}\r\n", host.repeat(11)), Reason::HeaderTooLarge),
             (format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(5000)), Reason::HeaderTooLarge),
             (format!("GET / HTTP/1.1\r\n{host} folded\r\n\r\n"), Reason::BadFraming),
+            (format!("GET / HTTP/1.1\r\n{host}x: a\0b\r\n\r\n"), Reason::BadRequest),
+            (format!("GET / HTTP/1.1\r\n{host}x: a\x1bb\r\n\r\n"), Reason::BadRequest),
+            (format!("GET / HTTP/1.1\r\n{host}x: a\x7fb\r\n\r\n"), Reason::BadRequest),
+            (format!("GET / HTTP/1.1\r\n{host}x: a\rb\r\n\r\n"), Reason::BadRequest),
+            (format!("GET a HTTP/1.1\r\n{host}\r\n"), Reason::BadRequest),
+            (format!("GET * HTTP/1.1\r\n{host}\r\n"), Reason::BadRequest),
+            (format!("GET a:80 HTTP/1.1\r\n{host}\r\n"), Reason::BadRequest),
+            (format!("GET ftp://a/ HTTP/1.1\r\n{host}\r\n"), Reason::BadRequest),
+            (format!("GET /a\\b HTTP/1.1\r\n{host}\r\n"), Reason::BadPath),
         ] {
             assert_eq!(refused(&head), Some(reason), "{head:?}");
         }

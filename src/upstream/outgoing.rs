@@ -3,7 +3,9 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri, Version,
-    header::{CONNECTION, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE},
+    header::{
+        CONNECTION, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, TE, TRANSFER_ENCODING, UPGRADE,
+    },
     request, response,
     uri::{Authority, PathAndQuery, Scheme},
 };
@@ -15,6 +17,7 @@ use crate::{
 };
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("proxy-authentication-info");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// Makes a head ready for an HTTP/1.1 connection.
@@ -24,6 +27,9 @@ pub(crate) fn for_h1(
     host: Option<HeaderValue>,
     hop: &HopRequest,
 ) {
+    if head.version == Version::HTTP_2 {
+        join_cookies(&mut head.headers);
+    }
     head.version = Version::HTTP_11;
     if let Some(host) = host {
         head.headers.insert(HOST, host);
@@ -36,6 +42,20 @@ pub(crate) fn for_h1(
     }
     if hop.expect {
         head.headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
+    }
+}
+
+/// HTTP/2 may split the Cookie field; HTTP/1.1 has one (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(_)) = (crumbs.next(), crumbs.next()) else { return };
+    let mut line = first.as_bytes().to_vec();
+    for crumb in headers.get_all(COOKIE).iter().skip(1) {
+        line.extend_from_slice(b"; ");
+        line.extend_from_slice(crumb.as_bytes());
+    }
+    if let Ok(line) = HeaderValue::from_bytes(&line) {
+        headers.insert(COOKIE, line);
     }
 }
 
@@ -73,9 +93,13 @@ pub(crate) fn clean(head: &mut response::Parts, ours: &HeaderName) -> bool {
     let (mut hop, mut via, mut own) = (false, false, false);
     for name in headers.keys() {
         match name.as_str() {
-            "connection" | "keep-alive" | "transfer-encoding" | "upgrade" | "proxy-connection" => {
-                hop = true;
-            }
+            "connection"
+            | "keep-alive"
+            | "transfer-encoding"
+            | "upgrade"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authentication-info" => hop = true,
             "via" => via = true,
             _ => own |= name == ours,
         }
@@ -87,6 +111,8 @@ pub(crate) fn clean(head: &mut response::Parts, ours: &HeaderName) -> bool {
         for name in [KEEP_ALIVE, TRANSFER_ENCODING, UPGRADE, PROXY_CONNECTION] {
             headers.remove(name);
         }
+        headers.remove(PROXY_AUTHENTICATE);
+        headers.remove(PROXY_AUTHENTICATION_INFO);
     }
     if own {
         headers.remove(ours);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE},
+    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
 };
 use serde_json::{Map, Value};
 
@@ -96,6 +96,10 @@ fn head(
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Ok(value) = HeaderValue::try_from(proxy_status(error, server)) {
         headers.insert(PROXY_STATUS, value);
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        // What makes us say so passes quickly or not at all.
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     for (name, value) in error.headers() {
         headers.append(name, value.clone());
