@@ -146,7 +146,10 @@ fn guide(up: &Up<'_>, file: &Path) -> String {
     }
     if let Some(admin) = &up.admin {
         let _ = writeln!(text, "\n  # what a probe and Prometheus see");
-        let _ = writeln!(text, "  curl '{admin}/readyz?verbose'; curl -s {admin}/metrics | head");
+        let _ = writeln!(
+            text,
+            "  curl '{admin}/readyz?verbose'; curl -s {admin}/metrics | grep requests_total"
+        );
     }
     let _ = writeln!(
         text,

@@ -14,7 +14,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     candidate::{Candidate, Env},
@@ -98,8 +98,13 @@ pub struct Reloader {
     status: watch::Sender<Status>,
     files: Mutex<BTreeSet<PathBuf>>,
     closed: AtomicBool,
+    /// What the watch has applied and nobody was told yet: whoever saves a file and then asks for a
+    /// reload comes second, and wants to see the difference all the same.
+    untold: Mutex<Option<(Instant, Diff, String)>>,
 }
 
+/// How long a difference is kept for whoever asks.
+const TELL_WITHIN: Duration = Duration::from_secs(10);
 /// A file that an editor has half written is whole after this.
 const SETTLE: Duration = Duration::from_secs(1);
 
@@ -143,6 +148,7 @@ impl Reloader {
             status: watch::channel(status).0,
             files: Mutex::new(first.files.clone()),
             closed: AtomicBool::new(false),
+            untold: Mutex::default(),
         })
     }
 
@@ -190,7 +196,7 @@ impl Reloader {
         };
         if candidate.loaded.config.is_some() && candidate.hash == self.status.borrow().hash {
             self.unchanged(&candidate);
-            return Outcome::Unchanged;
+            return self.tell(trigger);
         }
         self.target.begin();
         let engine = Arc::clone(self);
@@ -200,6 +206,19 @@ impl Reloader {
         });
         self.report(trigger, &outcome);
         outcome
+    }
+
+    /// Nothing has changed by now; the watch may just have been faster.
+    fn tell(&self, trigger: Trigger) -> Outcome {
+        if trigger != Trigger::Admin {
+            return Outcome::Unchanged;
+        }
+        match self.untold.lock().take() {
+            Some((at, diff, warnings)) if at.elapsed() < TELL_WITHIN => {
+                Outcome::Applied { diff, warnings }
+            }
+            _ => Outcome::Unchanged,
+        }
     }
 
     async fn read(self: &Arc<Self>) -> Option<Candidate> {
@@ -249,6 +268,9 @@ impl Reloader {
         match outcome {
             Outcome::Unchanged => {}
             Outcome::Applied { diff, warnings } => {
+                let told = trigger == Trigger::Admin;
+                *self.untold.lock() =
+                    (!told).then(|| (Instant::now(), diff.clone(), warnings.clone()));
                 let (hash, diff) = (self.status().hash, diff.to_string());
                 tracing::info!(?trigger, hash, diff, warnings, "configuration applied");
             }

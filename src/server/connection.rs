@@ -174,8 +174,8 @@ fn http1_builder(limits: ListenerLimits) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .half_close(false)
-        .max_buf_size((limits.header_size + BUFFER_SLACK).max(64 * 1024))
-        .pipeline_flush(true);
+        // Not `pipeline_flush`: with it hyper buffers answers without a limit.
+        .max_buf_size((limits.header_size + BUFFER_SLACK).max(64 * 1024));
     if limits.header_count > 100 {
         builder.max_headers(limits.header_count);
     }

@@ -185,7 +185,11 @@ fn trailers_cross_between_the_versions() {
     let answer = block_on(async {
         let mut trailers = HeaderMap::new();
         trailers.insert("x-check", HeaderValue::from_static("ok"));
-        let request = Request::post("http://h/").header("te", "trailers").body(()).unwrap();
+        let request = Request::post("http://h/")
+            .header("te", "trailers")
+            .header("trailer", "x-check")
+            .body(())
+            .unwrap();
         H2::plain(address).await.exchange(request, b"hi", Some(trailers)).await.unwrap()
     });
     assert_eq!(String::from_utf8_lossy(&answer.body), "[(\"x-check\", \"ok\")]hi");
