@@ -34,9 +34,11 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How long a client that is turned away may take to read why.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// The answer of a listener that has all the connections it may have.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
-content-length: 84\r\nretry-after: 1\r\nconnection: close\r\n\r\n\
-{\"type\":\"about:blank\",\"title\":\"Overloaded\",\"status\":503,\"reason\":\"overloaded\"}      \n";
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
+content-length: 97\r\nretry-after: 1\r\nconnection: close\r\n\r\n\
+{\"type\":\"urn:tidegate:reason:overloaded\",\"title\":\"Overloaded\",\"status\":503,\
+\"reason\":\"overloaded\"}";
 
 /// Accepts on a TCP socket until the listener closes.
 pub(crate) async fn tcp(socket: TcpListener, shared: Shared) {

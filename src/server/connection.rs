@@ -18,12 +18,11 @@ use super::{
     client::{Connection, Order},
     listener::Listener,
     registry::Registration,
-    scan::{Limits, Refusal, Scanner},
+    scan::{Limits, Scanner},
     wire::Wire,
 };
 use crate::{
-    body::Body, config::model::ListenerLimits, error::Reason, gateway::Gateway,
-    layers::shared::BoxFuture,
+    body::Body, config::model::ListenerLimits, gateway::Gateway, layers::shared::BoxFuture,
 };
 
 /// The first bytes of HTTP/2 by prior knowledge (RFC 9113 section 3.4).
@@ -149,22 +148,14 @@ where
         let http = http1_builder(limits).serve_connection(TokioIo::new(wire), requests);
         let mut http = Box::new(http.with_upgrades());
         let mut draining = false;
-        let refused = match poll_fn(|cx| poll_turn(&connection, &mut http, &mut draining, cx)).await
-        {
-            Turn::Closed(Err(error)) if error.is_parse() => true,
+        match poll_fn(|cx| poll_turn(&connection, &mut http, &mut draining, cx)).await {
             Turn::Closed(result) => return result.map_err(Into::into),
-            Turn::Parked => false,
-        };
+            Turn::Parked => {}
+        }
         let Some(parts) = http.into_parts() else { return Ok(()) };
         wire = parts.io.into_inner();
+        wire.unread(&parts.read_buf);
         requests = parts.service;
-        if refused {
-            // A head that the scan let pass and hyper does not take: answered like all others.
-            let detail = "malformed header";
-            wire.refuse(Refusal { reason: Reason::BadRequest, detail });
-        } else {
-            wire.unread(&parts.read_buf);
-        }
     }
 }
 

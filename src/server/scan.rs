@@ -424,28 +424,41 @@ fn is_target_byte(byte: u8) -> bool {
 
 /// Looks for the three fields that decide how a message is framed.
 fn field_line(line: &[u8], old: bool, framing: &mut Framing) -> Result<(), Refusal> {
-    match line[0] | 0x20 {
-        b'c' => {
-            if let Some(value) = value_of(line, b"content-length") {
-                return content_length(value, framing);
+    let length = line.iter().position(|&byte| !TOKEN[usize::from(byte)]).unwrap_or(line.len());
+    let (name, rest) = line.split_at(length);
+    match rest {
+        [b':', value @ ..] if !name.is_empty() => match name.len() {
+            14 if name.eq_ignore_ascii_case(b"content-length") => {
+                content_length(trim(value), framing)
             }
-        }
-        b't' => {
-            if let Some(value) = value_of(line, b"transfer-encoding") {
-                return transfer_encoding(value, old, framing);
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                transfer_encoding(trim(value), old, framing)
             }
-        }
-        b'u' => framing.upgrade |= value_of(line, b"upgrade").is_some(),
-        // Leading white space, which `| 0x20` leaves as it is.
-        b' ' | b')' => {
-            if matches!(line[0], b' ' | b'\t') {
-                return Err(refuse(Reason::BadFraming, "folded header line"));
+            7 => {
+                framing.upgrade |= name.eq_ignore_ascii_case(b"upgrade");
+                Ok(())
             }
+            _ => Ok(()),
+        },
+        [b' ' | b'\t', ..] if name.is_empty() => {
+            Err(refuse(Reason::BadFraming, "folded header line"))
         }
-        _ => {}
+        _ => Err(refuse(Reason::BadRequest, "malformed header field name")),
     }
-    Ok(())
 }
+
+/// The characters of a token (RFC 9110 section 5.6.2).
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric()
+            || matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.')
+            || matches!(byte, b'^' | b'_' | b'`' | b'|' | b'~');
+        byte += 1;
+    }
+    table
+};
 
 fn content_length(value: &[u8], framing: &mut Framing) -> Result<(), Refusal> {
     if framing.length.is_some() || framing.chunked {
@@ -471,13 +484,6 @@ fn transfer_encoding(value: &[u8], old: bool, framing: &mut Framing) -> Result<(
     }
     framing.chunked = true;
     Ok(())
-}
-
-/// The trimmed value if the line is the field `name` (lower case).
-fn value_of<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
-    let (field, rest) = line.split_at_checked(name.len())?;
-    let (b':', value) = rest.split_first()? else { return None };
-    field.eq_ignore_ascii_case(name).then(|| trim(value))
 }
 
 fn trim(mut value: &[u8]) -> &[u8] {
@@ -568,6 +574,9 @@ mod tests {
             (format!("GET / HTTP/1.1\r\n{host}x: a\x1bb\r\n\r\n"), Reason::BadRequest),
             (format!("GET / HTTP/1.1\r\n{host}x: a\x7fb\r\n\r\n"), Reason::BadRequest),
             (format!("GET / HTTP/1.1\r\n{host}x: a\rb\r\n\r\n"), Reason::BadRequest),
+            (format!("GET / HTTP/1.1\r\n{host}x : b\r\n\r\n"), Reason::BadRequest),
+            (format!("GET / HTTP/1.1\r\n{host}: b\r\n\r\n"), Reason::BadRequest),
+            (format!("GET / HTTP/1.1\r\n{host}no colon\r\n\r\n"), Reason::BadRequest),
             (format!("GET a HTTP/1.1\r\n{host}\r\n"), Reason::BadRequest),
             (format!("GET * HTTP/1.1\r\n{host}\r\n"), Reason::BadRequest),
             (format!("GET a:80 HTTP/1.1\r\n{host}\r\n"), Reason::BadRequest),

@@ -167,7 +167,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// Puts a request that says so in the place of the one refused.
-    pub(crate) fn refuse(&mut self, refusal: Refusal) {
+    fn refuse(&mut self, refusal: Refusal) {
         self.connection.state.refuse(refusal);
         self.pending.truncate(self.ready);
         self.pending.extend_from_slice(REFUSED_METHOD.as_bytes());

@@ -66,7 +66,7 @@ enum Checkout {
 
 /// A pooled connection that idled this long may be closing at this very moment; a request that can
 /// be repeated keeps a copy of its head for that case.
-const STALE: Duration = Duration::from_millis(5);
+const STALE: Duration = Duration::from_millis(1);
 
 thread_local! {
     static SEED: Cell<u64> = Cell::new(rand::random::<u64>() | 1);

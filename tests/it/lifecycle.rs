@@ -100,6 +100,7 @@ fn a_second_signal_ends_it_now() {
     until("the upstream has the request", || upstream.requests().len() == 1);
     gateway.signal(Signal::TERM);
     until("readiness fails", || gateway.admin("/readyz").status == 503);
+    pause(SHORT); // two signals at once count as one
     gateway.signal(Signal::TERM);
     assert_eq!(gateway.wait().code(), Some(130));
 }

@@ -136,7 +136,6 @@ fn one_canonical_path_is_matched_and_sent() {
         "/orders/a\\b",
         "/orders/%zz",
         "/orders/%1",
-        "/../orders",
         "/orders/..;/x",
         "/orders/%01",
         "/orders/%c0%ae",

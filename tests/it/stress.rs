@@ -59,7 +59,7 @@ fn thousands_of_reloads_under_load_lose_nothing_and_leak_nothing() {
         format!(
             "listeners:\n  http: {{ address: \"127.0.0.1:0\" }}\n  https: {{ address: \"127.0.0.1:0\", tls: true }}\n\
              tls: {{ certificates: [{}] }}\nlogs: {{ level: warn, format: json, access: none }}\n\
-             upstreams: {{ nginx: \"{}\", echo: \"{}\", only-{word}: \"http://127.0.0.1:1\" }}\n\
+             upstreams: {{ nginx: {{ endpoints: [\"{}\"], pool: {{ idle: 1s }} }}, echo: \"{}\", only-{word}: \"http://127.0.0.1:1\" }}\n\
              routes:\n  app: {{ match: \"/load/**\", to: nginx, headers: {{ response: {{ set: {{ X-Table: {word} }} }} }} }}\n\
              \x20 ws: {{ match: /ws, to: echo }}\n  {word}: {{ match: /{word}, to: only-{word} }}\n",
             issued.yaml(),
@@ -119,7 +119,8 @@ fn thousands_of_reloads_under_load_lose_nothing_and_leak_nothing() {
 fn settles(gateway: &Gateway, before: Usage) {
     until(&format!("back to {before:?} from {:?}", gateway.usage()), || {
         let now = gateway.usage();
-        now.threads <= before.threads
+        // A leak would show once per reload; the pool of blocking threads breathes.
+        now.threads <= before.threads + 4
             && now.descriptors <= before.descriptors
             && now.resident <= before.resident + 8 * 1024
     });
