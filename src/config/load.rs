@@ -267,7 +267,7 @@ fn watched_directory(base: &Path, pattern: &str) -> PathBuf {
         .components()
         .take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']))
         .collect();
-    let full = base.join(&fixed);
+    let full = if fixed.as_os_str().is_empty() { base.to_path_buf() } else { base.join(&fixed) };
     let whole = fixed == Path::new(pattern);
     let directory = if whole { full.parent().map(Path::to_path_buf) } else { Some(full) };
     let directory = directory.unwrap_or_default();

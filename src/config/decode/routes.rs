@@ -110,8 +110,7 @@ fn path_rewrite(f: &Fields<'_>, action: Option<&Action>) -> PathRewrite {
     }
     let place = slot.place();
     match slot.text() {
-        None => PathRewrite::Keep,
-        Some("false" | "none") => PathRewrite::Keep,
+        None | Some("false" | "none") => PathRewrite::Keep,
         Some("true") if slot.key == "strip_prefix" => {
             PathRewrite::StripPrefix(Located { value: StripPrefix::Literal, place })
         }
@@ -195,7 +194,7 @@ fn labels(f: &Fields<'_>) -> BTreeMap<String, String> {
 }
 
 /// A value for somebody else's schema: plain words are typed as YAML 1.2 does.
-pub(in crate::config) fn json(node: &Node) -> Value {
+pub(in super::super) fn json(node: &Node) -> Value {
     match &node.kind {
         Kind::Null => Value::Null,
         Kind::Seq(items) => items.iter().map(json).collect(),

@@ -6,6 +6,7 @@ mod budgets;
 mod corpus;
 mod loads;
 mod mistakes;
+mod rendering;
 
 /// The variables of the tests.
 fn env(name: &str) -> Option<String> {
