@@ -111,7 +111,7 @@ fn snippet<'a>(
     if to - from > 2 * LONG_LINE {
         return None; // nobody reads a line of megabytes
     }
-    let mut snippet = Snippet::source(&text[from..to])
+    let mut snippet = Snippet::source(text[from..to].trim_end_matches('\r'))
         .line_start(line_column(text, from).0)
         .path(path.to_string_lossy().into_owned());
     for (at, ((_, label), span)) in labels.iter().zip(spans).enumerate() {

@@ -271,6 +271,46 @@ fn variables_are_filled_in_after_parsing() {
 }
 
 #[test]
+fn marks_of_other_systems_do_not_matter() {
+    let loaded =
+        read("\u{feff}version: 1\r\nroutes:\r\n  é: { respond: 200 }\r\n  b: { to: x }\r\n");
+    assert_eq!(
+        findings(&loaded),
+        [
+            "3:3: `é` cannot be a name (names are a-z, 0-9, `-` and `_`, start with a letter or digit, at most 63 characters)",
+            "4:12: route `b` sends traffic to an unknown upstream `x`",
+        ]
+    );
+    assert!(loaded.render(false).contains("4 |   b: { to: x }\n  |            ^"));
+    let directory = directory(&[
+        ("routes.yaml", "version: 1\ninclude: [\"*.yaml\"]\nroutes: { a: { respond: 200 } }"),
+        (".#x.yaml", "["),
+    ]);
+    let loaded = main_of(directory.path());
+    assert!(loaded.config.is_some(), "{}", loaded.render(false));
+    fs::write(directory.path().join("routes.yaml"), b"version: 1\nserver: { name: \xff }\n")
+        .unwrap();
+    assert_eq!(
+        findings(&main_of(directory.path())),
+        ["2:17: not UTF-8 text (save the file as UTF-8)"]
+    );
+}
+
+#[test]
+fn a_contradiction_all_routes_inherit_is_said_once() {
+    let loaded = read(
+        "version: 1\ndefaults: { timeouts: { request: 1s, per_try: 2s } }\nroutes: { a: { respond: 200 }, b: { respond: 200 }, c: { respond: 200, timeouts: { per_try: 3s } } }",
+    );
+    assert_eq!(
+        findings(&loaded),
+        [
+            "2:47: `per_try` is longer than `request` in what routes inherit",
+            "3:93: `per_try` is longer than `request` in route `c`"
+        ]
+    );
+}
+
+#[test]
 fn aliases_and_merge_keys() {
     let config = with(
         "routes:\n  a: &a { to: \"http://a\", labels: { team: x }, priority: 1 }\n  \

@@ -4,6 +4,7 @@ use super::{Input, Loaded, load, render::line_column};
 
 mod budgets;
 mod corpus;
+mod defaults;
 mod loads;
 mod mistakes;
 mod rendering;
