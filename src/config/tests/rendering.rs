@@ -71,3 +71,12 @@ fn warnings_are_counted_apart_and_long_lines_are_not_shown() {
 fn a_good_file_says_nothing() {
     assert_eq!(read("version: 1\nroutes: { a: { respond: 200 } }").render(true), "");
 }
+
+#[test]
+fn two_places_of_one_file_share_a_snippet() {
+    let text = "version: 1\nroutes:\n  a: { respond: 200 }\n  b: { respond: 200 }\n  a: { respond: 204 }\n";
+    assert_eq!(
+        read(text).render(false),
+        "error: the key `a` is written twice\n --> routes.yaml:5:3\n  |\n3 |   a: { respond: 200 }\n  |   - first here\n4 |   b: { respond: 200 }\n5 |   a: { respond: 204 }\n  |   ^ again here\n  |\n  = help: take one of them out\n\n1 error in 1 file\n"
+    );
+}
