@@ -106,6 +106,18 @@ impl Diagnostics {
     }
 }
 
+// === impl Sources ===
+
+impl Sources {
+    /// How a message shows a value that was written at `place`: in back-ticks, but never what a
+    /// variable put there.
+    pub fn shown(&self, place: Place, value: &str) -> String {
+        let text = self.files.get(place.file as usize).map_or("", |(_, text)| text);
+        let written = text.get(place.start as usize..place.end as usize).unwrap_or_default();
+        if written.contains("${") { "«redacted»".to_owned() } else { format!("`{value}`") }
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)

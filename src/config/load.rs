@@ -132,11 +132,13 @@ impl Files {
     }
 
     fn variables(&mut self, root: &mut Node, base: &Path, env: &dyn Fn(&str) -> Option<String>) {
-        let mut variables = Variables { env, base: base.to_path_buf(), files: Vec::new() };
+        let base = base.to_path_buf();
+        let mut variables = Variables { env, base, files: Vec::new(), values: Vec::new() };
         variables.expand(root, &mut self.out);
-        for (path, text) in variables.files {
-            self.hasher.write(text.as_bytes());
-            self.watch.push(path);
+        self.watch.append(&mut variables.files);
+        for value in variables.values {
+            self.hasher.write(value.as_bytes());
+            self.hasher.write_u8(0);
         }
     }
 
@@ -186,7 +188,13 @@ impl Files {
         }
         let prefix = glob::Pattern::escape(&base.to_string_lossy());
         let full = Path::new(&prefix).join(pattern);
-        let mut found = match glob::glob(&full.to_string_lossy()) {
+        // Editors and Kubernetes leave files with a leading dot beside the real ones.
+        let rules = glob::MatchOptions {
+            case_sensitive: true,
+            require_literal_separator: true,
+            require_literal_leading_dot: true,
+        };
+        let mut found = match glob::glob_with(&full.to_string_lossy(), rules) {
             Ok(paths) => paths.flatten().collect::<Vec<_>>(),
             Err(error) => {
                 let message = format!("`{pattern}` is not a file pattern: {}", error.msg);
@@ -267,7 +275,7 @@ fn watched_directory(base: &Path, pattern: &str) -> PathBuf {
         .components()
         .take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']))
         .collect();
-    let full = base.join(&fixed);
+    let full = if fixed.as_os_str().is_empty() { base.to_path_buf() } else { base.join(&fixed) };
     let whole = fixed == Path::new(pattern);
     let directory = if whole { full.parent().map(Path::to_path_buf) } else { Some(full) };
     let directory = directory.unwrap_or_default();

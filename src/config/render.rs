@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, renderer::DecorStyle};
+use annotate_snippets::{
+    AnnotationKind, Group, Level, Origin, Renderer, Snippet, renderer::DecorStyle,
+};
 
 use super::diagnostic::{Diagnostic, Diagnostics, Place, Severity, Sources};
 
@@ -10,7 +12,7 @@ use super::diagnostic::{Diagnostic, Diagnostics, Place, Severity, Sources};
 const MOST: usize = 200;
 /// Two places further apart than this get a snippet each.
 const FAR: usize = 60;
-/// A longer line is shown in part.
+/// Lines longer than twice this are not shown.
 const LONG_LINE: usize = 4096;
 
 /// All findings, each with its lines, and the count at the end. Empty when there is nothing.
@@ -32,11 +34,11 @@ pub(super) fn render(diagnostics: &Diagnostics, sources: &Sources, color: bool) 
 /// One finding on one line, for logs: `routes.yaml:41:5: unknown key … (did you mean …?)`.
 pub(super) fn one_line(found: &Diagnostic, sources: &Sources) -> String {
     let mut text = String::new();
-    if let Some((place, _)) = found.labels.first() {
-        if let Some((path, source)) = sources.files.get(place.file as usize) {
-            let (line, column) = line_column(source, place.start as usize);
-            text.push_str(&format!("{}:{line}:{column}: ", path.display()));
-        }
+    if let Some((place, _)) = found.labels.first()
+        && let Some((path, source)) = sources.files.get(place.file as usize)
+    {
+        let (line, column) = line_column(source, place.start as usize);
+        text.push_str(&format!("{}:{line}:{column}: ", path.display()));
     }
     text.push_str(&found.message);
     if let Some(help) = &found.help {
@@ -64,8 +66,11 @@ fn one(found: &Diagnostic, sources: &Sources, renderer: &Renderer) -> String {
     while shown < found.labels.len() {
         // Neighbouring places of one file share a snippet.
         let many = if near(found, sources, shown) { 2 } else { 1 };
-        if let Some(snippet) = snippet(&found.labels[shown..shown + many], shown == 0, sources) {
+        let labels = &found.labels[shown..shown + many];
+        if let Some(snippet) = snippet(labels, shown == 0, sources) {
             group = group.element(snippet);
+        } else if let Some(origin) = origin(labels, sources) {
+            group = group.element(origin);
         }
         shown += many;
     }
@@ -103,10 +108,10 @@ fn snippet<'a>(
     let last = spans.iter().map(|span| span.end).max()?;
     let from = text[..first].rfind('\n').map_or(0, |newline| newline + 1);
     let to = text[last..].find('\n').map_or(text.len(), |newline| last + newline);
-    // A line of megabytes is shown around the place only.
-    let from = floor(text, from.max(first.saturating_sub(LONG_LINE)));
-    let to = floor(text, to.min(last + LONG_LINE));
-    let mut snippet = Snippet::source(&text[from..to])
+    if to - from > 2 * LONG_LINE {
+        return None; // nobody reads a line of megabytes
+    }
+    let mut snippet = Snippet::source(text[from..to].trim_end_matches('\r'))
         .line_start(line_column(text, from).0)
         .path(path.to_string_lossy().into_owned());
     for (at, ((_, label), span)) in labels.iter().zip(spans).enumerate() {
@@ -117,6 +122,15 @@ fn snippet<'a>(
         snippet = snippet.annotation(kind.span(span).label(label));
     }
     Some(snippet)
+}
+
+/// Where it is, without the line.
+fn origin<'a>(labels: &[Label], sources: &Sources) -> Option<Origin<'a>> {
+    let (place, _) = labels.first()?;
+    let (path, text) = sources.files.get(place.file as usize)?;
+    let (line, column) = line_column(text, place.start as usize);
+    let origin = Origin::path(path.to_string_lossy().into_owned());
+    Some(origin.line(line).char_column(column))
 }
 
 /// The part of a place on its first line, at least one character wide.

@@ -21,8 +21,10 @@ pub(super) struct Variables<'a> {
     pub env: &'a dyn Fn(&str) -> Option<String>,
     /// Relative `${file:…}` paths start here.
     pub base: PathBuf,
-    /// Files read by `${file:…}`, to be watched, and what they held.
-    pub files: Vec<(PathBuf, String)>,
+    /// Files read by `${file:…}`, to be watched.
+    pub files: Vec<PathBuf>,
+    /// Everything that was filled in: another value is another configuration.
+    pub values: Vec<String>,
 }
 
 /// What is wrong with one `${…}`, and what to do.
@@ -76,7 +78,10 @@ impl Variables<'_> {
             let inner = &rest[at + 2..at + 2 + end];
             secret = true;
             match self.value(inner, depth) {
-                Ok(value) => out.push_str(&value),
+                Ok(value) => {
+                    out.push_str(&value);
+                    self.values.push(value);
+                }
                 Err(mut errors) => wrong.append(&mut errors),
             }
             if out.len() > MAX_VALUE {
@@ -131,7 +136,7 @@ impl Variables<'_> {
         let full = self.base.join(path);
         let text = read_secret(&full);
         // Watched also while it is missing: when it comes, the file can load.
-        self.files.push((full, text.as_ref().cloned().unwrap_or_default()));
+        self.files.push(full);
         let text = text.map_err(|error| {
             (format!("cannot read `{path}`: {error}"), Some("`${file:…}` reads a file".to_owned()))
         })?;

@@ -328,6 +328,10 @@ fn syntax_error(text: &str, file: u32, error: &ScanError) -> Diagnostic {
         return Diagnostic::error(place(tab, tab + 1), "a tab in the indentation")
             .help("YAML indents with spaces only");
     }
+    let info = error.info();
+    if info.contains("recursion limit") {
+        return too_deep(place(at, at));
+    }
     if at == text.len() {
         // The end of a half-written file: show its last line that says something.
         at = text.trim_end().len();

@@ -59,7 +59,8 @@ fn listener_names(context: &Context<'_>, config: &Config) {
             if config.listeners.contains_key(value) {
                 continue;
             }
-            let message = format!("route `{route}` matches an unknown listener `{value}`");
+            let shown = context.r.sources.shown(*place, value);
+            let message = format!("route `{route}` matches an unknown listener {shown}");
             let found = Diagnostic::error(*place, message).label("not defined in any file");
             let known = config.listeners.keys().map(|name| &**name);
             context.r.report(match context.r.propose(value, known) {

@@ -15,6 +15,8 @@ use super::{
 };
 
 pub(super) use self::reader::Reader;
+#[cfg(test)]
+pub(super) use self::routes::json;
 use self::{
     reader::{Fields, Owner},
     records::{Defaults, Policies},
@@ -57,8 +59,7 @@ pub(super) fn config(r: &Reader<'_>, units: &[Unit], whole: bool) -> Option<Conf
     let (_, main) = tops.first()?;
     version(&tops);
     let policies = Policies::collect(r, &tops);
-    let builtin = Defaults::builtin();
-    let mut defaults = builtin.clone();
+    let mut defaults = Defaults::builtin();
     if let Some(node) = once(r, &tops, "defaults") {
         defaults.apply(r, node, &policies);
     }

@@ -21,7 +21,8 @@ const PROPOSALS: usize = 200_000;
 
 /// Collects what is found.
 pub(in crate::config) struct Reader<'a> {
-    sources: &'a Sources,
+    /// The files, for showing what was written.
+    pub(super) sources: &'a Sources,
     out: RefCell<Diagnostics>,
     proposals: Cell<usize>,
     /// Places already known to be wrong: a variable that is not set says nothing else.
@@ -33,7 +34,7 @@ pub(in crate::config) struct Reader<'a> {
 pub(super) struct Owner<'a> {
     what: &'a str,
     name: Option<&'a str>,
-    parent: Option<&'a Owner<'a>>,
+    parent: Option<&'a Self>,
 }
 
 /// One map, with its section of the table.
@@ -82,9 +83,9 @@ impl<'a> Reader<'a> {
     }
 
     /// The same sources, findings thrown away: for values that are judged elsewhere.
-    pub(super) fn silent(&self) -> Reader<'a> {
+    pub(super) fn silent(&self) -> Self {
         let spent = Cell::new(PROPOSALS);
-        Reader {
+        Self {
             sources: self.sources,
             out: RefCell::default(),
             proposals: spent,
@@ -227,7 +228,7 @@ impl<'a> Owner<'a> {
     }
 
     /// "`timeouts` of route `orders`".
-    pub(super) fn of(what: &'a str, parent: &'a Owner<'a>) -> Self {
+    pub(super) fn of(what: &'a str, parent: &'a Self) -> Self {
         Self { what, name: None, parent: Some(parent) }
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Number, Value};
 
 use super::{
     super::{
-        diagnostic::Diagnostic,
+        diagnostic::{Diagnostic, Place},
         fields::{LAYER, ROUTE},
         model::{
             Action, CustomLayer, ErrorFormat, LayerPosition, Located, Name, PathRewrite, Route,
@@ -87,7 +87,12 @@ fn consistent(r: &Reader<'_>, f: &Fields<'_>, timeouts: &TimeoutsSoFar) {
     if let (Some(at), Some(request_at)) = (timeouts.per_try_at, timeouts.request_at)
         && per_try > request
     {
-        let message = format!("`per_try` is longer than `request` {}", f.owner.within());
+        let inside =
+            |at: Place| at.file == f.place.file && (f.place.start..f.place.end).contains(&at.start);
+        // What all routes inherit is said once.
+        let own = inside(at) || inside(request_at);
+        let within = if own { f.owner.within() } else { "in what routes inherit".to_owned() };
+        let message = format!("`per_try` is longer than `request` {within}");
         r.report(
             Diagnostic::error(at, message)
                 .label("each try may take this long…")
@@ -110,8 +115,7 @@ fn path_rewrite(f: &Fields<'_>, action: Option<&Action>) -> PathRewrite {
     }
     let place = slot.place();
     match slot.text() {
-        None => PathRewrite::Keep,
-        Some("false" | "none") => PathRewrite::Keep,
+        None | Some("false" | "none") => PathRewrite::Keep,
         Some("true") if slot.key == "strip_prefix" => {
             PathRewrite::StripPrefix(Located { value: StripPrefix::Literal, place })
         }
@@ -195,7 +199,7 @@ fn labels(f: &Fields<'_>) -> BTreeMap<String, String> {
 }
 
 /// A value for somebody else's schema: plain words are typed as YAML 1.2 does.
-pub(in crate::config) fn json(node: &Node) -> Value {
+pub(in super::super) fn json(node: &Node) -> Value {
     match &node.kind {
         Kind::Null => Value::Null,
         Kind::Seq(items) => items.iter().map(json).collect(),

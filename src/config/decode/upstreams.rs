@@ -52,7 +52,8 @@ pub(super) fn inline(
         Some(known) => {
             new.place = known.place;
             if *known != new {
-                let message = format!("`{name}` is used with two different `defaults.upstream`");
+                let shown = context.r.sources.shown(place, &name);
+                let message = format!("{shown} is used with two different `defaults.upstream`");
                 let found = Diagnostic::error(place, message).and(known.place, "also here");
                 context.r.report(found.help("give it a name in `upstreams`"));
             }

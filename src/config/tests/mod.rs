@@ -4,8 +4,10 @@ use super::{Input, Loaded, load, render::line_column};
 
 mod budgets;
 mod corpus;
+mod defaults;
 mod loads;
 mod mistakes;
+mod rendering;
 
 /// The variables of the tests.
 fn env(name: &str) -> Option<String> {

@@ -1,0 +1,71 @@
+//! The defaults of the table are those of the decoder.
+
+use std::fmt::Write;
+
+use super::{
+    super::fields::{
+        ADMIN, LISTENER, LOGS, METRICS, ROUTE, SERVER, Section, Status, TLS, Type, UPSTREAM,
+    },
+    read,
+};
+
+/// Every default of a section, written out.
+fn written(section: &'static Section, skip: &[&str]) -> String {
+    let mut text = String::new();
+    for field in section.fields.iter().filter(|field| field.status == Status::Built) {
+        if skip.contains(&field.key) {
+            continue;
+        }
+        match (&field.ty, field.default) {
+            (Type::Map(inner), "") => {
+                let _ = write!(text, "{}: {{ {} }}, ", field.key, written(inner, skip));
+            }
+            (_, "") => {}
+            (_, default) => {
+                let _ = write!(text, "{}: {default}, ", field.key);
+            }
+        }
+    }
+    text
+}
+
+/// What a file means, without places.
+fn meaning(text: &str) -> String {
+    let loaded = read(text);
+    let config = loaded.config.as_ref().unwrap_or_else(|| panic!("{}", loaded.render(false)));
+    let shown = format!("{config:?}").replace("idle_written: true", "idle_written: false");
+    let places = regex::Regex::new(r"Place \{[^}]*\}").unwrap();
+    places.replace_all(&shown, "_").into_owned()
+}
+
+#[test]
+fn what_the_table_promises_is_what_happens() {
+    let short = "version: 1\nlisteners: { http: \":8080\" }\nupstreams: { x: \"http://a:1\" }\n\
+                 routes: { a: { to: x } }\n";
+    let mut long = String::from("version: 1\n");
+    let _ = writeln!(
+        long,
+        "listeners: {{ http: {{ address: \":8080\", {} }} }}",
+        written(&LISTENER, &[])
+    );
+    let _ = writeln!(
+        long,
+        "upstreams: {{ x: {{ endpoints: \"http://a:1\", {} }} }}",
+        written(&UPSTREAM, &[])
+    );
+    let actions = ["match", "redirect", "respond"];
+    let _ = writeln!(long, "routes: {{ a: {{ to: x, {} }} }}", written(&ROUTE, &actions));
+    for (key, section) in [
+        ("tls", &TLS),
+        ("logs", &LOGS),
+        ("metrics", &METRICS),
+        ("admin", &ADMIN),
+        ("server", &SERVER),
+    ] {
+        let _ = writeln!(long, "{key}: {{ {} }}", written(section, &["only"]));
+    }
+    for key in ["max_connections: 20000", "per_try: 30s", "drain: { delay: 5s", "ca: system"] {
+        assert!(long.contains(key), "{key} in\n{long}");
+    }
+    assert_eq!(meaning(&long), meaning(short));
+}

@@ -1,0 +1,33 @@
+//! Every mistake: its words, its line and column, its proposal.
+
+use super::{findings, read};
+
+mod files;
+mod listeners;
+mod routes;
+mod upstreams;
+mod values;
+mod variables;
+
+/// A good file with these lines added; their first line is line 4.
+fn with(lines: &str) -> String {
+    format!("version: 1\nroutes:\n  app: {{ to: \"http://a:1\" }}\n{lines}\n")
+}
+
+/// Lines and what is found in them.
+type Case = (&'static str, &'static [&'static str]);
+
+fn check(cases: &[Case]) {
+    compare(cases, with);
+}
+
+fn compare(cases: &[Case], text: impl Fn(&str) -> String) {
+    let mut wrong = Vec::new();
+    for (lines, expected) in cases {
+        let found = findings(&read(&text(lines)));
+        if found != *expected {
+            wrong.push(format!("{lines}\n  expected {expected:#?}\n  found {found:#?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
