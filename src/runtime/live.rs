@@ -224,11 +224,12 @@ impl std::fmt::Debug for Ready {
 
 fn context(config: &Config, registry: Registry, handle: &Handle) -> Result<Context, Diagnostics> {
     let metrics = Arc::new(Metrics::new(&config.metrics.buckets));
-    Ok(Context { metrics, registry, resolver: Resolver::new(handle.clone()).map_err(unresolved)? })
-}
-
-fn unresolved(error: io::Error) -> Diagnostics {
-    failure("upstream names cannot be resolved", &error)
+    Ok(Context {
+        metrics,
+        registry,
+        resolver: Resolver::new(handle.clone())
+            .map_err(|error| failure("upstream names cannot be resolved", &error))?,
+    })
 }
 
 fn failure(what: &str, error: &io::Error) -> Diagnostics {

@@ -21,6 +21,7 @@ use crate::{
         diagnostic::{Diagnostic, Diagnostics},
         model::{
             Action, Config, CustomLayer, LayerPosition, Name, PathRewrite, Route, StripPrefix,
+            Timeouts,
         },
     },
     error::Error,
@@ -111,7 +112,7 @@ impl<'c> Stacks<'c> {
                     .collect();
                 let settings = forward::Settings {
                     upstreams,
-                    timeouts: route.timeouts,
+                    timeouts: within_total(route.timeouts),
                     upgrade: route.upgrade.clone(),
                     via: self.via.clone(),
                     request_id: self.config.server.request_id_header.clone(),
@@ -250,6 +251,15 @@ impl<'c> Stacks<'c> {
             }
         }
     }
+}
+
+/// A try cannot take longer than the whole.
+fn within_total(timeouts: Timeouts) -> Timeouts {
+    let per_try = match (timeouts.per_try, timeouts.request) {
+        (Some(per_try), Some(request)) => Some(per_try.min(request)),
+        (per_try, _) => per_try,
+    };
+    Timeouts { per_try, ..timeouts }
 }
 
 enum Innermost {

@@ -114,10 +114,10 @@ pub(crate) fn add(
     if !(keep && headers.contains_key(X_FORWARDED_PORT)) {
         headers.insert(X_FORWARDED_PORT, connection.port_value.clone());
     }
-    if let Some(authority) = authority {
-        if !(keep && headers.contains_key(X_FORWARDED_HOST)) {
-            headers.insert(X_FORWARDED_HOST, authority.clone());
-        }
+    if let Some(authority) = authority
+        && !(keep && headers.contains_key(X_FORWARDED_HOST))
+    {
+        headers.insert(X_FORWARDED_HOST, authority.clone());
     }
 }
 

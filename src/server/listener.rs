@@ -148,7 +148,7 @@ pub(crate) fn bind(
             let fd = inherited.get(name).ok_or_else(|| {
                 io::Error::new(io::ErrorKind::NotFound, "no socket of this name was passed")
             })?;
-            adopt(Socket::from(fd), workers, name)
+            adopt(&Socket::from(fd), workers, name)
         }
     }
 }
@@ -229,11 +229,11 @@ fn share_unix(socket: &Socket, workers: usize, bound: String) -> io::Result<Sock
 }
 
 /// Takes a socket that systemd opened.
-fn adopt(socket: Socket, workers: usize, name: &str) -> io::Result<Sockets> {
+fn adopt(socket: &Socket, workers: usize, name: &str) -> io::Result<Sockets> {
     socket.set_nonblocking(true)?;
     let address = socket.local_addr()?;
     let Some(address) = address.as_socket() else {
-        return share_unix(&socket, workers, format!("fd:{name}"));
+        return share_unix(socket, workers, format!("fd:{name}"));
     };
     let mut sockets = Vec::with_capacity(workers);
     for _ in 0..workers {

@@ -120,7 +120,7 @@ async fn run(
         tokio::select! {
             command = commands.recv() => match command {
                 Some(Command::Accept(socket, listener)) => {
-                    accept_on(socket, listener, &gateway, &registry);
+                    accept_on(socket, &listener, &gateway, &registry);
                 }
                 Some(Command::Stop) | None => break,
             },
@@ -134,16 +134,15 @@ async fn run(
 
 fn accept_on(
     socket: Bound,
-    listener: Arc<Listener>,
+    listener: &Arc<Listener>,
     gateway: &Arc<Gateway>,
     registry: &Arc<Registry>,
 ) {
     let shared = accept::Shared {
         gateway: Arc::clone(gateway),
         registry: Arc::clone(registry),
-        listener: Arc::clone(&listener),
+        listener: Arc::clone(listener),
     };
-    let name = Arc::clone(&listener.name);
     let result = match socket {
         Bound::Tcp(socket) => TcpListener::from_std(socket)
             .map(|socket| drop(tokio::spawn(accept::tcp(socket, shared)))),
@@ -151,6 +150,6 @@ fn accept_on(
             .map(|socket| drop(tokio::spawn(accept::unix(socket, shared)))),
     };
     if let Err(error) = result {
-        tracing::error!(listener = %name, error = %error, "cannot accept on this socket");
+        tracing::error!(listener = %listener.name, error = %error, "cannot accept on this socket");
     }
 }

@@ -142,7 +142,7 @@ impl Settings {
                 Err(failure) => failure,
             };
             // A pooled connection was closed under the request: once more, on a new one.
-            let Some(again) = failure.again.or_else(|| spare.take()) else {
+            let Some(again) = failure.again.map(|again| *again).or_else(|| spare.take()) else {
                 return Err(failure.error);
             };
             spare = None;
@@ -159,7 +159,7 @@ impl Settings {
         exchange: Arc<Exchange>,
     ) -> Result<Response, Error> {
         let permit = upstream.admission.enter(upstream.connect_timeout).await?;
-        let (endpoint, _) = self.choose(upstream, &exchange, &[])?;
+        let (endpoint, _) = Self::choose(upstream, &exchange, &[])?;
         let opened = connect::open(&endpoint, Want::H1).await;
         note_try(&exchange, &endpoint);
         let Opened::H1(sender) = opened? else {
@@ -192,7 +192,6 @@ impl Settings {
     }
 
     fn choose(
-        &self,
         upstream: &Arc<Upstream>,
         exchange: &Exchange,
         tried: &[usize],
@@ -217,7 +216,7 @@ impl Settings {
         let mut tried: smallvec::SmallVec<[usize; 4]> = smallvec::SmallVec::new();
         let mut last = None;
         while tried.len() < upstream.endpoints.len() {
-            let (endpoint, at) = match self.choose(upstream, exchange, &tried) {
+            let (endpoint, at) = match Self::choose(upstream, exchange, &tried) {
                 Ok(chosen) => chosen,
                 Err(error) => return Err(last.unwrap_or(error)),
             };
@@ -305,7 +304,7 @@ impl Settings {
         exchange.note(|outcome| outcome.upstream_time = Some(took));
         result
             .map_err(|mut error| {
-                let again = error.take_message().map(http::Request::into_parts);
+                let again = error.take_message().map(|request| Box::new(request.into_parts()));
                 Failure { error: classify(error.error(), endpoint, exchange), again }
             })
             .and_then(|(response, connection)| {
@@ -365,7 +364,8 @@ fn note_try(exchange: &Exchange, endpoint: &Endpoint) {
 /// A failed try, and the request if it was never sent.
 struct Failure {
     error: Error,
-    again: Option<(Parts, Body)>,
+    /// Boxed: failures are rare and this is large.
+    again: Option<Box<(Parts, Body)>>,
 }
 
 impl From<Error> for Failure {

@@ -41,7 +41,7 @@ pub(super) fn clf(out: &mut Vec<u8>, text: &[u8]) {
 
 /// Whether no byte needs an escape. Without an early exit, so that the compiler uses vectors.
 fn is_plain(text: &[u8]) -> bool {
-    let special = |b: u8| (b < 0x20) | (b > 0x7e) | (b == b'"') | (b == b'\\');
+    let special = |b: u8| !(0x20..=0x7e).contains(&b) | (b == b'"') | (b == b'\\');
     !text.iter().fold(false, |any, b| any | special(*b))
 }
 
