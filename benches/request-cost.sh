@@ -25,8 +25,6 @@ cleanup() {
 }
 trap cleanup EXIT
 
-budget() { awk -v key="$1" '$1 == key { print $2 }' "$budget_file"; }
-
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
 backend=$(free_port)
@@ -78,28 +76,28 @@ load() { h2load --h1 -c 16 -n "$1" "http://127.0.0.1:$2/api/hello" >"$work/h2loa
     grep -q " $1 succeeded" "$work/h2load.out" || { cat "$work/h2load.out" >&2; exit 1; }; }
 
 failed=0
-judge() { # NAME VALUE UNIT
-    local limit
-    limit=$(budget "$1")
+judge() { # NAME VALUE
+    local limit goal
+    read -r limit goal < <(awk -v key="$1" '$1 == key { print $2, $3 }' "$budget_file")
     if awk -v a="$2" -v b="$limit" 'BEGIN { exit !(a > b) }'; then
-        echo "$1: $2 (budget $limit) EXCEEDED"
+        echo "$1: $2 (limit $limit, goal $goal) EXCEEDED"
         failed=1
     else
-        echo "$1: $2 (budget $limit)"
+        echo "$1: $2 (limit $limit, goal $goal)"
     fi
 }
 
 port=$(free_port)
 start "$port" valgrind --tool=callgrind --instr-atstart=no --callgrind-out-file="$work/callgrind.out"
 load 800 "$port"
-callgrind_control -i on "$gateway" >/dev/null
+callgrind_control -i on "$gateway" >/dev/null 2>&1
 load "$requests" "$port"
-callgrind_control -i off "$gateway" >/dev/null
-callgrind_control -d "$gateway" >/dev/null
+callgrind_control -i off "$gateway" >/dev/null 2>&1
+callgrind_control -d "$gateway" >/dev/null 2>&1
 kill -TERM "$gateway" && wait "$gateway" 2>/dev/null || true
 total=$(grep -h '^totals:' "$work"/callgrind.out* | awk '{ sum += $2 } END { print sum }')
 judge h1_instructions "$(awk -v a="$total" -v n="$requests" 'BEGIN { printf "%.0f", a / n }')"
-if [ -n "${KEEP_PROFILE:-}" ]; then cp "$work"/callgrind.out* "$KEEP_PROFILE"; fi
+if [ -n "${KEEP_PROFILE:-}" ]; then cat "$work"/callgrind.out.1 >"$KEEP_PROFILE"; fi
 
 port=$(free_port)
 start "$port" env

@@ -24,8 +24,9 @@ enum Kind {
     Empty,
     Full(Bytes),
     Incoming(Incoming),
-    /// The common answer of a proxied request, kept out of a box.
-    Upstream(UpstreamBody),
+    /// The common answer of a proxied request. Boxed, so that requests and responses stay small:
+    /// they are moved some fifty times on their way.
+    Upstream(Box<UpstreamBody>),
     Boxed(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BoxError> + Send>>),
 }
 
@@ -54,7 +55,7 @@ impl Body {
 
     /// The body of an upstream's answer.
     pub(crate) fn upstream(body: UpstreamBody) -> Self {
-        Self(Kind::Upstream(body))
+        Self(Kind::Upstream(Box::new(body)))
     }
 
     /// Any other body.
@@ -119,7 +120,7 @@ impl http_body::Body for Body {
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Kind::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
-            Kind::Upstream(body) => Pin::new(body).poll_frame(cx),
+            Kind::Upstream(body) => Pin::new(&mut **body).poll_frame(cx),
             Kind::Boxed(body) => body.as_mut().poll_frame(cx),
         }
     }

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::{
     body::Body,
+    config::model,
     error::{Error, Reason},
     layers::{Request, shared::BoxFuture},
     routing::{Found, PathPattern, RequestFacts},
@@ -98,7 +99,7 @@ impl Gateway {
         };
         let decision = match refusal {
             Some(error) => Decision::refused(&runtime, error),
-            None => decide(&runtime, listener, connection, &head, &checked, client),
+            None => decide(&runtime, (listener, &settings), connection, &head, &checked, client),
         };
         let hop = forwarding::strip(&mut head.headers, checked.fields);
         let exchange = exchange(&runtime, connection, &head, &checked, client, hop, &decision);
@@ -132,7 +133,7 @@ fn closing(error: Error, version: Version) -> Error {
 fn gate_of(
     connection: &Connection,
     head: &Parts,
-    settings: &crate::config::model::Listener,
+    settings: &model::Listener,
     runtime: &Runtime,
 ) -> Result<Checked, Error> {
     if head.method.as_str() == REFUSED_METHOD
@@ -151,13 +152,12 @@ fn gate_of(
 
 fn decide<'r>(
     runtime: &'r Runtime,
-    listener: &Listener,
+    (listener, settings): (&Listener, &model::Listener),
     connection: &Connection,
     head: &Parts,
     checked: &Checked,
     client: Client,
 ) -> Decision<'r> {
-    let settings = listener.settings();
     if let Some(status) = settings.https_redirect {
         let port = listener.redirect_port.load(Ordering::Relaxed);
         return match https_location(checked, port) {

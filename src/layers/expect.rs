@@ -23,19 +23,16 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Prepares a request for its interim answers.
-pub(crate) fn prepare(
-    mut request: http::Request<Body>,
-    exchange: &Arc<Exchange>,
-) -> http::Request<Body> {
+pub(crate) fn prepare(request: &mut http::Request<Body>, exchange: &Arc<Exchange>) {
     let waits = exchange.hop.expect && !request.body().is_empty();
     let pass = exchange.version == Version::HTTP_11;
     if !waits && !pass {
-        return request;
+        return;
     }
     let (go, wait) = if waits { Some(oneshot::channel()).unzip() } else { (None, None) };
     let go = parking_lot::Mutex::new(go);
     let connection = Arc::clone(&exchange.connection);
-    hyper::ext::on_informational(&mut request, move |response| {
+    hyper::ext::on_informational(request, move |response| {
         if response.status() == StatusCode::CONTINUE {
             if let Some(go) = go.lock().take() {
                 // The body may have been dropped meanwhile: then nobody waits.
@@ -45,9 +42,9 @@ pub(crate) fn prepare(
             connection.state.inform(&interim(response.status(), response.headers()));
         }
     });
-    match wait {
-        Some(wait) => request.map(|body| Body::wrap(HeldBack::new(body, wait))),
-        None => request,
+    if let Some(wait) = wait {
+        let body = std::mem::take(request.body_mut());
+        *request.body_mut() = Body::wrap(HeldBack::new(body, wait));
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use tower::{Service, ServiceExt};
@@ -28,7 +28,7 @@ struct Erased<S>(S);
 
 // === impl SharedService ===
 
-impl<E: 'static> SharedService<E> {
+impl<E: Send + 'static> SharedService<E> {
     /// Forgets the type of `service`.
     pub fn new<S>(service: S) -> Self
     where
@@ -56,7 +56,7 @@ impl<E> std::fmt::Debug for SharedService<E> {
     }
 }
 
-impl<E: 'static> Service<Request> for SharedService<E> {
+impl<E: Send + 'static> Service<Request> for SharedService<E> {
     type Response = Response;
     type Error = E;
     type Future = BoxFuture<E>;
@@ -75,9 +75,15 @@ impl<S, E> Call<E> for Erased<S>
 where
     S: Service<Request, Response = Response, Error = E> + Clone + Send + Sync + 'static,
     S::Future: Send + 'static,
-    E: 'static,
+    E: Send + 'static,
 {
     fn call(&self, request: Request) -> BoxFuture<E> {
-        Box::pin(self.0.clone().oneshot(request))
+        let mut service = self.0.clone();
+        // Ours are always ready, and then nothing has to remember the request until they are.
+        match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => Box::pin(service.call(request)),
+            Poll::Ready(Err(error)) => Box::pin(std::future::ready(Err(error))),
+            Poll::Pending => Box::pin(service.oneshot(request)),
+        }
     }
 }

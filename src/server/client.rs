@@ -70,6 +70,11 @@ pub(crate) struct ClientState {
     head_since: AtomicU64,
     /// Nanoseconds since the epoch at which a write began to block; 0: none does.
     blocked_since: AtomicU64,
+    /// Nanoseconds since the epoch at which the request in flight must have a response head; 0:
+    /// no coarse limit runs.
+    due: AtomicU64,
+    /// The sweep has found that moment past.
+    overdue: AtomicBool,
     /// At least one request was read.
     pub(crate) served: AtomicBool,
     /// Its driver has dropped the protocol and waits for the next byte.
@@ -201,6 +206,30 @@ impl ClientState {
         }
     }
 
+    /// Sets, or takes off, the moment by which the sweep is to wake the request in flight.
+    pub(crate) fn set_due(&self, due: Option<Instant>) {
+        let nanos = due.map_or(0, |due| nanos(due.saturating_duration_since(*EPOCH)).max(1));
+        self.due.store(nanos, Ordering::Relaxed);
+        if nanos != 0 {
+            self.overdue.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the sweep has found that moment past.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.overdue.load(Ordering::Relaxed)
+    }
+
+    /// Wakes a request that is overdue.
+    pub(crate) fn check_due(&self, now: u64) {
+        let due = self.due.load(Ordering::Relaxed);
+        if due != 0 && now >= due {
+            self.due.store(0, Ordering::Relaxed);
+            self.overdue.store(true, Ordering::Relaxed);
+            self.waker.wake();
+        }
+    }
+
     /// A request begins.
     pub(crate) fn begin_request(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
@@ -283,6 +312,9 @@ pub(crate) struct Ages {
 
 /// Nanoseconds since the epoch, at least 1.
 pub(crate) fn now_nanos() -> u64 {
-    let elapsed = Instant::now().saturating_duration_since(*EPOCH);
-    (elapsed.as_secs() * 1_000_000_000 + u64::from(elapsed.subsec_nanos())).max(1)
+    nanos(Instant::now().saturating_duration_since(*EPOCH)).max(1)
+}
+
+fn nanos(duration: Duration) -> u64 {
+    duration.as_secs() * 1_000_000_000 + u64::from(duration.subsec_nanos())
 }

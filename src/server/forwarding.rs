@@ -56,9 +56,7 @@ pub(crate) fn strip(headers: &mut HeaderMap, fields: Fields) -> HopRequest {
             expectation.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     }
     if fields.connection {
-        let tokens: Vec<_> = headers.get_all(CONNECTION).iter().cloned().collect();
-        headers.remove(CONNECTION);
-        super::gate::remove_named(headers, &tokens);
+        remove_connection(headers);
     }
     if fields.hop {
         headers.remove(TRANSFER_ENCODING);
@@ -68,6 +66,21 @@ pub(crate) fn strip(headers: &mut HeaderMap, fields: Fields) -> HopRequest {
         headers.remove(PROXY_AUTHORIZATION);
     }
     hop
+}
+
+/// Takes `Connection` out, and the fields it names. Most only say whether the connection stays.
+pub(crate) fn remove_connection(headers: &mut HeaderMap) {
+    let names_nothing = |value: &HeaderValue| {
+        let value = value.as_bytes();
+        value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
+    };
+    if headers.get_all(CONNECTION).iter().all(names_nothing) {
+        headers.remove(CONNECTION);
+        return;
+    }
+    let tokens: Vec<_> = headers.get_all(CONNECTION).iter().cloned().collect();
+    headers.remove(CONNECTION);
+    super::gate::remove_named(headers, &tokens);
 }
 
 /// Whether a list field holds `token`.

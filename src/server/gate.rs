@@ -213,30 +213,37 @@ fn authority(head: &Parts, host: Option<HeaderValue>) -> Result<Option<HeaderVal
 
 /// Host without port, lower case, without a trailing dot (RFC 3986 section 3.2.2, no user-info).
 fn host_of(value: &HeaderValue) -> Result<Box<str>, Error> {
-    const BAD: &str = "malformed Host";
-    let text = value.to_str().map_err(|_| bad(Reason::BadHost, BAD))?;
-    let (host, port) = if text.starts_with('[') {
-        let end = text.find(']').ok_or_else(|| bad(Reason::BadHost, BAD))?;
-        let address = &text[1..end];
-        address.parse::<std::net::Ipv6Addr>().map_err(|_| bad(Reason::BadHost, BAD))?;
-        (&text[..=end], &text[end + 1..])
-    } else {
-        let end = memchr::memchr(b':', text.as_bytes()).unwrap_or(text.len());
-        if !text.as_bytes()[..end].iter().all(|&byte| is_host_byte(byte)) {
-            return Err(bad(Reason::BadHost, BAD));
-        }
-        (&text[..end], &text[end..])
+    let malformed = || bad(Reason::BadHost, "malformed Host");
+    let bytes = value.as_bytes();
+    let end = match bytes {
+        [b'[', ..] => address_end(bytes).ok_or_else(malformed)?,
+        _ => bytes.iter().position(|&byte| !is_host_byte(byte)).unwrap_or(bytes.len()),
     };
-    let digits = port.strip_prefix(':').unwrap_or(port);
-    let port_is_fine = port.is_empty()
-        || (port.starts_with(':') && !digits.is_empty() && digits.parse::<u16>().is_ok());
-    if host.is_empty() || host.len() > 253 || !port_is_fine || digits.starts_with('+') {
-        return Err(bad(Reason::BadHost, BAD));
+    let (host, port) = bytes.split_at(end);
+    let host = host.strip_suffix(b".").unwrap_or(host);
+    if host.is_empty() || host.len() > 253 || !is_port(port) {
+        return Err(malformed());
     }
-    let host = host.strip_suffix('.').unwrap_or(host);
-    let mut host: Box<str> = host.into();
+    // What `is_host_byte` and an IPv6 address allow is ASCII.
+    let mut host: Box<str> = std::str::from_utf8(host).map_err(|_| malformed())?.into();
     host.make_ascii_lowercase();
     Ok(host)
+}
+
+/// Where an address in brackets ends.
+fn address_end(bytes: &[u8]) -> Option<usize> {
+    let end = memchr::memchr(b']', bytes)?;
+    let address = std::str::from_utf8(&bytes[1..end]).ok()?;
+    address.parse::<std::net::Ipv6Addr>().ok().map(|_| end + 1)
+}
+
+/// Nothing, or a colon and a port number.
+fn is_port(bytes: &[u8]) -> bool {
+    let [b':', digits @ ..] = bytes else { return bytes.is_empty() };
+    let number = digits.iter().try_fold(0_u32, |sum, &digit| {
+        (digit.is_ascii_digit() && sum <= 65_535).then(|| sum * 10 + u32::from(digit - b'0'))
+    });
+    !digits.is_empty() && number.is_some_and(|number| number <= 65_535)
 }
 
 const fn is_host_byte(byte: u8) -> bool {

@@ -82,6 +82,7 @@ impl Registry {
         let now = now_nanos();
         let mut orders = Vec::new();
         for (connection, listener) in self.inner.lock().connections.values() {
+            connection.state.check_due(now);
             let settings = listener.settings();
             if let Some(order) = judge(connection, settings.timeouts, now) {
                 orders.push((Arc::clone(connection), order));

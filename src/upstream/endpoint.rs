@@ -13,7 +13,7 @@ use http::HeaderValue;
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::sync::Semaphore;
 
-use super::{Waiter, dns::Resolved, pool::Pool};
+use super::{Upstream, Waiter, dns::Resolved, pool::Pool};
 use crate::{
     config::model::{self, Name, Protocol, Target},
     error::{Error, Reason},
@@ -88,7 +88,7 @@ pub(crate) struct TlsClient {
 
 /// Counts a request in flight until it is dropped.
 #[derive(Debug)]
-pub(crate) struct InFlight(pub(crate) Arc<Endpoint>);
+pub(crate) struct InFlight(pub(crate) Arc<Endpoint>, Arc<Upstream>);
 
 // === impl Endpoint ===
 
@@ -182,9 +182,14 @@ impl Wire {
 // === impl InFlight ===
 
 impl InFlight {
-    pub(crate) fn new(endpoint: Arc<Endpoint>) -> Self {
+    pub(crate) fn new(endpoint: Arc<Endpoint>, upstream: Arc<Upstream>) -> Self {
         endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self(endpoint)
+        Self(endpoint, upstream)
+    }
+
+    /// The `Host` the endpoint sees instead of the client's, if the upstream wants one.
+    pub(crate) fn host(&self) -> Option<HeaderValue> {
+        self.1.host_for(&self.0)
     }
 }
 

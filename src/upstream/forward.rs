@@ -1,22 +1,26 @@
 //! The innermost service of a forwarding route: an upstream by weight, an endpoint by its balancer,
 //! a connection from the pool or a new one, and the exchange over it.
+//!
+//! Nearly every request finds a turn and an idle connection at once; it takes the direct way, whose
+//! future is small. Everything else (waiting, connecting, HTTP/2, tunnels, a second try) is the long
+//! way.
 
 use std::{
     cell::Cell,
-    error::Error as StdError,
-    io,
+    pin::pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use http::{HeaderName, Method, StatusCode, request::Parts};
+use http::{HeaderName, StatusCode};
 use hyper::{body::Incoming, client::conn::http1};
-use tokio::time::Instant;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tower::Service;
 
 use super::{
     Upstream,
+    attempt::{Failure, classify, spare, within},
     connect::{self, Opened, Want},
     endpoint::{Endpoint, InFlight},
     outgoing,
@@ -57,16 +61,23 @@ pub struct Forward {
     settings: Arc<Settings>,
 }
 
-/// A connection for one request.
-enum Checkout {
-    /// With how long it idled, if it came from the pool.
-    H1(http1::SendRequest<Body>, Option<Duration>),
-    H2(Shared),
+/// Everything a request needs to go out at once.
+struct Line {
+    exchange: Arc<Exchange>,
+    sender: http1::SendRequest<Body>,
+    /// How long the connection idled.
+    age: Duration,
+    now: Instant,
+    in_flight: InFlight,
+    permit: OwnedSemaphorePermit,
 }
 
-/// A pooled connection that idled this long may be closing at this very moment; a request that can
-/// be repeated keeps a copy of its head for that case.
-const STALE: Duration = Duration::from_millis(1);
+/// A connection for one try.
+enum Checkout {
+    /// With how long it idled; zero for a new one.
+    H1(http1::SendRequest<Body>, Duration),
+    H2(Shared),
+}
 
 thread_local! {
     static SEED: Cell<u64> = Cell::new(rand::random::<u64>() | 1);
@@ -103,74 +114,132 @@ impl Service<Request> for Forward {
     }
 
     fn call(&mut self, request: Request) -> BoxFuture<Error> {
-        let settings = Arc::clone(&self.settings);
-        Box::pin(async move { settings.forward(request).await })
+        match self.settings.line(&request) {
+            Some(line) => direct(&self.settings, line, request),
+            None => {
+                let settings = Arc::clone(&self.settings);
+                Box::pin(async move { settings.forward(request).await })
+            }
+        }
     }
+}
+
+// === the direct way ===
+
+/// Sends a request over an idle connection.
+fn direct(settings: &Arc<Settings>, line: Line, mut request: Request) -> BoxFuture<Error> {
+    let Line { exchange, mut sender, age, now, in_flight, permit } = line;
+    let endpoint = &in_flight.0;
+    outgoing::for_h1(&mut request, endpoint, in_flight.host(), &exchange.hop);
+    let spare = spare(&request, age);
+    expect::prepare(&mut request, &exchange);
+    let sending = sender.try_send_request(request);
+    let settings = Arc::clone(settings);
+    Box::pin(async move {
+        let sent = within(settings.timeouts, &exchange, now, pin!(sending)).await?;
+        let failure = match Settings::judge(sent, &in_flight.0, &exchange, now) {
+            Ok(response) => {
+                let connection = HeldConnection::H1(sender);
+                let held = Held { connection, in_flight, _permit: permit };
+                return Ok(settings.answer(response, held, exchange));
+            }
+            Err(failure) => failure,
+        };
+        // Boxed: this hardly ever happens, and its future is large.
+        Box::pin(settings.once_more(failure, spare, exchange, in_flight, permit)).await
+    })
 }
 
 // === impl Settings ===
 
 impl Settings {
-    async fn forward(&self, request: Request) -> Result<Response, Error> {
-        let (mut head, body) = request.into_parts();
-        let exchange = head
-            .extensions
-            .remove::<Arc<Exchange>>()
+    /// Everything the request needs, if all of it is there without waiting.
+    fn line(&self, request: &Request) -> Option<Line> {
+        let exchange = request.extensions().get::<Arc<Exchange>>()?;
+        if exchange.hop.upgrade.is_some() || *request.method() == http::Method::CONNECT {
+            return None;
+        }
+        let upstream = self.upstream();
+        let permit = upstream.admission.try_enter()?;
+        let (endpoint, _) = choose(upstream, &[]).ok()?;
+        if endpoint.wants_h2(exchange.grpc) {
+            return None;
+        }
+        let now = Instant::now();
+        let (sender, age) = endpoint.pool.take(now)?;
+        exchange.note(|outcome| {
+            outcome.upstream = Some(Arc::clone(&upstream.name));
+            outcome.endpoint = Some(Arc::clone(&endpoint.name));
+            outcome.tries += 1;
+        });
+        let in_flight = InFlight::new(Arc::clone(endpoint), Arc::clone(upstream));
+        Some(Line { exchange: Arc::clone(exchange), sender, age, now, in_flight, permit })
+    }
+
+    /// The long way.
+    async fn forward(&self, mut request: Request) -> Result<Response, Error> {
+        let exchange = request
+            .extensions()
+            .get::<Arc<Exchange>>()
+            .cloned()
             .ok_or_else(|| Error::new(Reason::Internal, "a request without an exchange"))?;
         let upstream = self.upstream();
         exchange.note(|outcome| outcome.upstream = Some(Arc::clone(&upstream.name)));
-        if let Some(request) = tunnel::wanted(&mut head, &exchange, &self.upgrade)? {
-            // Boxed: an ordinary request must not carry this large future about.
-            return Box::pin(self.tunnel(upstream, head, request, exchange)).await;
+        if let Some(wanted) = tunnel::wanted(&mut request, &exchange, &self.upgrade)? {
+            return self.tunnel(upstream, request, wanted, exchange).await;
         }
         // The wire waits for this word before it reads on.
         if exchange.hop.upgrade.is_some() {
             exchange.connection.state.decide_upgrade(Upgrade::Refused);
         }
         let permit = upstream.admission.enter(upstream.connect_timeout).await?;
-        let (endpoint, mut checkout) = self.reach(upstream, &exchange, Want::Any).await?;
-        let in_flight = InFlight::new(Arc::clone(&endpoint));
-        let mut spare = Spare::of(&head, &body, &checkout);
-        let mut request = (head, body);
-        loop {
-            let sent = self.send(upstream, &endpoint, checkout, request, &exchange).await;
-            let failure = match sent {
-                Ok((response, connection)) => {
-                    let held = Held { connection, in_flight, _permit: permit };
-                    return Ok(self.answer(response, held, exchange));
-                }
-                Err(failure) => failure,
-            };
-            // A pooled connection was closed under the request: once more, on a new one.
-            let Some(again) = failure.again.map(|again| *again).or_else(|| spare.take()) else {
-                return Err(failure.error);
-            };
-            spare = None;
-            request = again;
-            checkout = self.open(&endpoint, &exchange, Want::Any).await?;
+        let (endpoint, checkout) = self.reach(upstream, &exchange).await?;
+        let in_flight = InFlight::new(endpoint, Arc::clone(upstream));
+        let (sent, spare) = self.send(&in_flight, checkout, request, &exchange).await;
+        match sent {
+            Ok((response, connection)) => {
+                let held = Held { connection, in_flight, _permit: permit };
+                Ok(self.answer(response, held, exchange))
+            }
+            Err(failure) => self.once_more(failure, spare, exchange, in_flight, permit).await,
         }
+    }
+
+    /// A pooled connection was closed under the request: once more, on a new one.
+    async fn once_more(
+        &self,
+        failure: Failure,
+        spare: Option<Box<Request>>,
+        exchange: Arc<Exchange>,
+        in_flight: InFlight,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Response, Error> {
+        let Some(again) = failure.again.or(spare) else { return Err(failure.error) };
+        let checkout = open(&in_flight.0, &exchange).await?;
+        let (sent, _) = self.send(&in_flight, checkout, *again, &exchange).await;
+        let (response, connection) = sent.map_err(|failure| failure.error)?;
+        let held = Held { connection, in_flight, _permit: permit };
+        Ok(self.answer(response, held, exchange))
     }
 
     async fn tunnel(
         &self,
         upstream: &Arc<Upstream>,
-        head: Parts,
+        request: Request,
         wanted: tunnel::Wanted,
         exchange: Arc<Exchange>,
     ) -> Result<Response, Error> {
         let permit = upstream.admission.enter(upstream.connect_timeout).await?;
-        let (endpoint, _) = Self::choose(upstream, &exchange, &[])?;
-        let opened = connect::open(&endpoint, Want::H1).await;
-        note_try(&exchange, &endpoint);
-        let Opened::H1(sender) = opened? else {
+        let (endpoint, _) = choose(upstream, &[])?;
+        note_try(&exchange, endpoint);
+        let Opened::H1(sender) = connect::open(endpoint, Want::H1).await? else {
             return Err(Error::new(Reason::UpstreamTls, "the upstream insists on HTTP/2"));
         };
-        let held =
-            tunnel::Held { _in_flight: InFlight::new(Arc::clone(&endpoint)), _permit: permit };
-        let host = upstream.host_for(&endpoint);
-        let line = tunnel::Line { sender, endpoint, host, limit: self.timeouts.per_try, held };
+        let in_flight = InFlight::new(Arc::clone(endpoint), Arc::clone(upstream));
+        let held = tunnel::Held { in_flight, _permit: permit };
+        let line = tunnel::Line { sender, limit: self.timeouts.per_try, held };
         let idle = self.timeouts.idle.filter(|_| self.timeouts.idle_written);
-        let response = tunnel::open(line, head, wanted, &exchange, idle).await?;
+        let response = tunnel::open(line, request, wanted, &exchange, idle).await?;
         Ok(self.finish(response))
     }
 
@@ -191,37 +260,22 @@ impl Settings {
         &self.upstreams[0].0
     }
 
-    fn choose(
-        upstream: &Arc<Upstream>,
-        exchange: &Exchange,
-        tried: &[usize],
-    ) -> Result<(Arc<Endpoint>, usize), Error> {
-        let at = upstream
-            .balancer
-            .pick(|at| upstream.endpoints[at].load(), |at| !tried.contains(&at), random())
-            .ok_or_else(|| Error::new(Reason::NoEndpoint, "no endpoint has a weight"))?;
-        let endpoint = &upstream.endpoints[at];
-        exchange.note(|outcome| outcome.endpoint = Some(Arc::clone(&endpoint.name)));
-        Ok((Arc::clone(endpoint), at))
-    }
-
     /// A connection to some endpoint. One that cannot be connected to has not seen the request, so
     /// the next is asked.
     async fn reach(
         &self,
         upstream: &Arc<Upstream>,
         exchange: &Exchange,
-        want: Want,
     ) -> Result<(Arc<Endpoint>, Checkout), Error> {
         let mut tried: smallvec::SmallVec<[usize; 4]> = smallvec::SmallVec::new();
         let mut last = None;
         while tried.len() < upstream.endpoints.len() {
-            let (endpoint, at) = match Self::choose(upstream, exchange, &tried) {
+            let (endpoint, at) = match choose(upstream, &tried) {
                 Ok(chosen) => chosen,
                 Err(error) => return Err(last.unwrap_or(error)),
             };
-            match self.checkout(&endpoint, exchange, want).await {
-                Ok(checkout) => return Ok((endpoint, checkout)),
+            match checkout(endpoint, exchange).await {
+                Ok(checkout) => return Ok((Arc::clone(endpoint), checkout)),
                 Err(error) => {
                     tried.push(at);
                     last = Some(error);
@@ -231,89 +285,67 @@ impl Settings {
         Err(last.unwrap_or_else(|| Error::new(Reason::NoEndpoint, "no endpoint")))
     }
 
-    async fn checkout(
-        &self,
-        endpoint: &Arc<Endpoint>,
-        exchange: &Exchange,
-        want: Want,
-    ) -> Result<Checkout, Error> {
-        if !endpoint.wants_h2(exchange.grpc) {
-            if let Some((sender, age)) = endpoint.pool.take() {
-                note_try(exchange, endpoint);
-                return Ok(Checkout::H1(sender, Some(age)));
-            }
-            return self.open(endpoint, exchange, want).await;
-        }
-        if let Some(shared) = endpoint.pool.take_h2() {
-            note_try(exchange, endpoint);
-            return Ok(Checkout::H2(shared));
-        }
-        let _opening = endpoint.pool.opening().await;
-        if let Some(shared) = endpoint.pool.take_h2() {
-            note_try(exchange, endpoint);
-            return Ok(Checkout::H2(shared));
-        }
-        self.open(endpoint, exchange, Want::H2).await
-    }
-
-    async fn open(
-        &self,
-        endpoint: &Arc<Endpoint>,
-        exchange: &Exchange,
-        want: Want,
-    ) -> Result<Checkout, Error> {
-        let want = if endpoint.wants_h2(exchange.grpc) { Want::H2 } else { want };
-        note_try(exchange, endpoint);
-        Ok(match connect::open(endpoint, want).await? {
-            Opened::H1(sender) => Checkout::H1(sender, None),
-            Opened::H2(shared) => {
-                endpoint.speaks_h2.store(true, std::sync::atomic::Ordering::Relaxed);
-                Checkout::H2(shared)
-            }
-        })
-    }
-
+    /// One try, and a copy of the request if it may be repeated.
     async fn send(
         &self,
-        upstream: &Upstream,
-        endpoint: &Arc<Endpoint>,
+        line: &InFlight,
         checkout: Checkout,
-        request: (Parts, Body),
+        mut request: Request,
         exchange: &Arc<Exchange>,
-    ) -> Result<(http::Response<Incoming>, HeldConnection), Failure> {
-        let (mut head, body) = request;
-        let host = upstream.host_for(endpoint);
-        let sent = Instant::now();
-        let limit = HeadLimit::new(self.timeouts, exchange);
-        let result = match checkout {
-            Checkout::H1(mut sender, _) => {
-                outgoing::for_h1(&mut head, endpoint, host, &exchange.hop);
-                let request = expect::prepare(http::Request::from_parts(head, body), exchange);
-                let response = limit.run(sender.try_send_request(request)).await?;
-                response.map(|response| (response, HeldConnection::H1(sender)))
+    ) -> (Result<(http::Response<Incoming>, HeldConnection), Failure>, Option<Box<Request>>) {
+        let now = Instant::now();
+        let endpoint = &line.0;
+        let mut copy = None;
+        let sent = match checkout {
+            Checkout::H1(mut sender, age) => {
+                outgoing::for_h1(&mut request, endpoint, line.host(), &exchange.hop);
+                copy = spare(&request, age);
+                expect::prepare(&mut request, exchange);
+                let sending = sender.try_send_request(request);
+                let sent = within(self.timeouts, exchange, now, pin!(sending)).await;
+                sent.map_err(Failure::from)
+                    .and_then(|sent| Self::judge(sent, endpoint, exchange, now))
+                    .map(|response| (response, HeldConnection::H1(sender)))
             }
             Checkout::H2(mut shared) => {
-                outgoing::for_h2(&mut head, endpoint, host, &exchange.hop)?;
+                if let Err(error) =
+                    outgoing::for_h2(&mut request, endpoint, line.host(), &exchange.hop)
+                {
+                    return (Err(error.into()), None);
+                }
                 let stream = shared.stream();
-                let request = http::Request::from_parts(head, body);
-                let response = limit.run(shared.sender.try_send_request(request)).await?;
-                response.map(|response| (response, HeldConnection::H2 { _stream: stream }))
+                let sending = shared.sender.try_send_request(request);
+                let sent = within(self.timeouts, exchange, now, pin!(sending)).await;
+                sent.map_err(Failure::from)
+                    .and_then(|sent| Self::judge(sent, endpoint, exchange, now))
+                    .map(|response| (response, HeldConnection::H2 { _stream: stream }))
             }
         };
-        let took = sent.elapsed();
+        (sent, copy)
+    }
+
+    /// What came of a try.
+    fn judge(
+        sent: Result<
+            http::Response<Incoming>,
+            hyper::client::conn::TrySendError<http::Request<Body>>,
+        >,
+        endpoint: &Endpoint,
+        exchange: &Exchange,
+        started: Instant,
+    ) -> Result<http::Response<Incoming>, Failure> {
+        let took = started.elapsed();
         exchange.note(|outcome| outcome.upstream_time = Some(took));
-        result
-            .map_err(|mut error| {
-                let again = error.take_message().map(|request| Box::new(request.into_parts()));
-                Failure { error: classify(error.error(), endpoint, exchange), again }
-            })
-            .and_then(|(response, connection)| {
-                if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                    let error = Error::new(Reason::BadResponse, "an unasked switch of protocols");
-                    return Err(error.into());
-                }
-                Ok((response, connection))
-            })
+        match sent {
+            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                Err(Error::new(Reason::BadResponse, "an unasked switch of protocols").into())
+            }
+            Ok(response) => Ok(response),
+            Err(mut error) => {
+                let again = error.take_message().map(Box::new);
+                Err(Failure { error: classify(error.error(), endpoint, exchange), again })
+            }
+        }
     }
 
     fn answer(
@@ -322,34 +354,85 @@ impl Settings {
         held: Held,
         exchange: Arc<Exchange>,
     ) -> Response {
-        let (head, body) = response.into_parts();
-        let idle = self.idle_of(&head, &exchange);
-        let body = Body::upstream(UpstreamBody::new(body, held, exchange, idle));
-        self.finish(http::Response::from_parts(head, body))
+        let idle = self.idle_of(&response, &exchange);
+        self.finish(
+            response.map(|body| Body::upstream(UpstreamBody::new(body, held, exchange, idle))),
+        )
     }
 
     /// The pause an answer may make. Streams that are meant to be quiet are only limited by a
     /// limit somebody wrote.
-    fn idle_of(&self, head: &http::response::Parts, exchange: &Exchange) -> Option<Duration> {
-        let quiet = exchange.grpc
-            || head
-                .headers
-                .get(http::header::CONTENT_TYPE)
-                .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
-        self.timeouts.idle.filter(|_| self.timeouts.idle_written || !quiet)
+    fn idle_of(
+        &self,
+        response: &http::Response<Incoming>,
+        exchange: &Exchange,
+    ) -> Option<Duration> {
+        let idle = self.timeouts.idle?;
+        let is_stream = || {
+            let kind = response.headers().get(http::header::CONTENT_TYPE);
+            exchange.grpc
+                || kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+        };
+        (self.timeouts.idle_written || !is_stream()).then_some(idle)
     }
 
-    fn finish(&self, response: Response) -> Response {
-        let (mut head, body) = response.into_parts();
+    fn finish(&self, mut response: Response) -> Response {
         // A switch of protocols keeps the fields that say so.
-        if head.status != StatusCode::SWITCHING_PROTOCOLS {
-            let present = outgoing::clean(&mut head, &self.request_id);
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            *response.version_mut() = http::Version::HTTP_11;
+            let present = outgoing::clean(response.headers_mut(), &self.request_id);
             if let Some(via) = &self.via {
-                forwarding::add_via(&mut head.headers, via, http::Version::HTTP_11, present);
+                let version = http::Version::HTTP_11;
+                forwarding::add_via(response.headers_mut(), via, version, present);
             }
         }
-        http::Response::from_parts(head, body)
+        response
     }
+}
+
+// === endpoints and connections ===
+
+fn choose<'u>(
+    upstream: &'u Arc<Upstream>,
+    tried: &[usize],
+) -> Result<(&'u Arc<Endpoint>, usize), Error> {
+    let at = upstream
+        .balancer
+        .pick(|at| upstream.endpoints[at].load(), |at| !tried.contains(&at), random())
+        .ok_or_else(|| Error::new(Reason::NoEndpoint, "no endpoint has a weight"))?;
+    Ok((&upstream.endpoints[at], at))
+}
+
+async fn checkout(endpoint: &Arc<Endpoint>, exchange: &Exchange) -> Result<Checkout, Error> {
+    if !endpoint.wants_h2(exchange.grpc) {
+        if let Some((sender, age)) = endpoint.pool.take(Instant::now()) {
+            note_try(exchange, endpoint);
+            return Ok(Checkout::H1(sender, age));
+        }
+        return open(endpoint, exchange).await;
+    }
+    if let Some(shared) = endpoint.pool.take_h2() {
+        note_try(exchange, endpoint);
+        return Ok(Checkout::H2(shared));
+    }
+    let _opening = endpoint.pool.opening().await;
+    if let Some(shared) = endpoint.pool.take_h2() {
+        note_try(exchange, endpoint);
+        return Ok(Checkout::H2(shared));
+    }
+    open(endpoint, exchange).await
+}
+
+async fn open(endpoint: &Arc<Endpoint>, exchange: &Exchange) -> Result<Checkout, Error> {
+    let want = if endpoint.wants_h2(exchange.grpc) { Want::H2 } else { Want::Any };
+    note_try(exchange, endpoint);
+    Ok(match connect::open(endpoint, want).await? {
+        Opened::H1(sender) => Checkout::H1(sender, Duration::ZERO),
+        Opened::H2(shared) => {
+            endpoint.speaks_h2.store(true, std::sync::atomic::Ordering::Relaxed);
+            Checkout::H2(shared)
+        }
+    })
 }
 
 fn note_try(exchange: &Exchange, endpoint: &Endpoint) {
@@ -357,143 +440,4 @@ fn note_try(exchange: &Exchange, endpoint: &Endpoint) {
         outcome.tries += 1;
         outcome.endpoint = Some(Arc::clone(&endpoint.name));
     });
-}
-
-// === trying again ===
-
-/// A failed try, and the request if it was never sent.
-struct Failure {
-    error: Error,
-    /// Boxed: failures are rare and this is large.
-    again: Option<Box<(Parts, Body)>>,
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self { error, again: None }
-    }
-}
-
-/// A copy of a request that may be repeated (RFC 9110 section 9.2.2) on a connection that may be
-/// closing.
-struct Spare;
-
-impl Spare {
-    fn of(head: &Parts, body: &Body, checkout: &Checkout) -> Option<(Parts, Body)> {
-        let stale = matches!(checkout, Checkout::H1(_, Some(age)) if *age > STALE);
-        let repeatable = matches!(
-            head.method,
-            Method::GET
-                | Method::HEAD
-                | Method::OPTIONS
-                | Method::PUT
-                | Method::DELETE
-                | Method::TRACE
-        );
-        if !stale || !repeatable || !body.is_empty() {
-            return None;
-        }
-        let mut copy = http::Request::new(()).into_parts().0;
-        copy.method = head.method.clone();
-        copy.uri = head.uri.clone();
-        copy.headers = head.headers.clone();
-        Some((copy, Body::empty()))
-    }
-}
-
-// === time ===
-
-/// The limit on waiting for a response head. It runs from the end of the request body: an upload
-/// is not cut because it is long. While a body is being sent, the pause between two of its pieces
-/// is limited instead.
-struct HeadLimit<'e> {
-    timeouts: Timeouts,
-    exchange: &'e Exchange,
-}
-
-impl<'e> HeadLimit<'e> {
-    fn new(timeouts: Timeouts, exchange: &'e Exchange) -> Self {
-        Self { timeouts, exchange }
-    }
-
-    async fn run<F: Future>(&self, future: F) -> Result<F::Output, Error> {
-        let Some(limit) = self.timeouts.per_try else { return Ok(future.await) };
-        let mut future = std::pin::pin!(future);
-        let started = Instant::now();
-        let mut due = started + limit;
-        loop {
-            match tokio::time::timeout_at(due, future.as_mut()).await {
-                Ok(output) => return Ok(output),
-                Err(_) => due = self.extend(started, limit)?,
-            }
-        }
-    }
-
-    /// When to look again, or the error if the time is up.
-    fn extend(&self, started: Instant, limit: Duration) -> Result<Instant, Error> {
-        let now = Instant::now();
-        let late = || Error::new(Reason::UpstreamTimeout, "no response head in time");
-        match self.exchange.upload_age() {
-            None => Err(late()),
-            Some((age, true)) => {
-                let waited = age.min(now - started);
-                if waited >= limit { Err(late()) } else { Ok(now + (limit - waited)) }
-            }
-            Some((age, false)) => {
-                let quiet = self.exchange.grpc && !self.timeouts.idle_written;
-                match self.timeouts.idle {
-                    Some(idle) if !quiet && age >= idle => {
-                        Err(Error::new(Reason::UpstreamTimeout, "the upstream stopped reading"))
-                    }
-                    Some(idle) if !quiet => Ok(now + (idle - age).min(limit)),
-                    _ => Ok(now + limit),
-                }
-            }
-        }
-    }
-}
-
-// === errors ===
-
-/// Which reason an error of hyper's client is.
-fn classify(error: &hyper::Error, endpoint: &Endpoint, exchange: &Exchange) -> Error {
-    // The request body failed first: its own reason is the true one.
-    if let Some(reason) = exchange.reason() {
-        return Error::new(reason, error.to_string());
-    }
-    let reason = if error.is_parse_too_large() {
-        Reason::ResponseTooLarge
-    } else if error.is_parse() || error.is_parse_status() {
-        Reason::BadResponse
-    } else if error.is_user() {
-        Reason::BadBody
-    } else {
-        reason_of_cause(error)
-    };
-    Error::new(reason, format!("{}: {}", endpoint.name, chain(error)))
-}
-
-fn reason_of_cause(error: &hyper::Error) -> Reason {
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        if let Some(io) = inner.downcast_ref::<io::Error>()
-            && io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
-        {
-            return Reason::UpstreamTls;
-        }
-        cause = inner.source();
-    }
-    Reason::UpstreamReset
-}
-
-/// An error with its causes.
-fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

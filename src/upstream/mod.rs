@@ -1,5 +1,6 @@
 //! Where a request goes: one upstream is one service, its endpoints, and the bounds on using it.
 
+pub(crate) mod attempt;
 pub mod balance;
 pub mod connect;
 pub mod dns;
@@ -80,6 +81,11 @@ impl Admission {
             requests,
             queue,
         }
+    }
+
+    /// Takes a turn if there is one.
+    pub(crate) fn try_enter(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.permits).try_acquire_owned().ok()
     }
 
     /// Takes a turn, waiting at most `patience` for it.

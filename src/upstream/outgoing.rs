@@ -6,14 +6,14 @@ use http::{
     header::{
         CONNECTION, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, TE, TRANSFER_ENCODING, UPGRADE,
     },
-    request, response,
     uri::{Authority, PathAndQuery, Scheme},
 };
 
 use super::endpoint::Endpoint;
 use crate::{
     error::{Error, Reason},
-    server::{forwarding::HopRequest, gate},
+    layers::Request,
+    server::forwarding::{self, HopRequest},
 };
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -22,26 +22,28 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 
 /// Makes a head ready for an HTTP/1.1 connection.
 pub(crate) fn for_h1(
-    head: &mut request::Parts,
+    request: &mut Request,
     endpoint: &Endpoint,
     host: Option<HeaderValue>,
     hop: &HopRequest,
 ) {
-    if head.version == Version::HTTP_2 {
-        join_cookies(&mut head.headers);
+    let version = std::mem::replace(request.version_mut(), Version::HTTP_11);
+    let headers = request.headers_mut();
+    if version == Version::HTTP_2 {
+        join_cookies(headers);
     }
-    head.version = Version::HTTP_11;
     if let Some(host) = host {
-        head.headers.insert(HOST, host);
-    } else if !head.headers.contains_key(HOST) {
-        head.headers.insert(HOST, endpoint.authority.clone());
+        headers.insert(HOST, host);
+    } else if version == Version::HTTP_10 && !headers.contains_key(HOST) {
+        // Only HTTP/1.0 passes the gate without one.
+        headers.insert(HOST, endpoint.authority.clone());
     }
     if hop.trailers {
-        head.headers.insert(TE, HeaderValue::from_static("trailers"));
-        head.headers.insert(CONNECTION, HeaderValue::from_static("te"));
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
     }
     if hop.expect {
-        head.headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
+        headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
     }
 }
 
@@ -61,53 +63,51 @@ fn join_cookies(headers: &mut HeaderMap) {
 
 /// Makes a head ready for an HTTP/2 connection.
 pub(crate) fn for_h2(
-    head: &mut request::Parts,
+    request: &mut Request,
     endpoint: &Endpoint,
     host: Option<HeaderValue>,
     hop: &HopRequest,
 ) -> Result<(), Error> {
-    head.version = Version::HTTP_2;
-    let client = head.headers.remove(HOST);
+    *request.version_mut() = Version::HTTP_2;
+    let client = request.headers_mut().remove(HOST);
     let host = host.or(client).unwrap_or_else(|| endpoint.authority.clone());
     let authority = Authority::try_from(host.as_bytes())
         .map_err(|_| Error::new(Reason::BadHost, "a Host that is no authority"))?;
-    let path = head.uri.path_and_query().cloned();
+    let path = request.uri().path_and_query().cloned();
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(if endpoint.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP });
     parts.authority = Some(authority);
     parts.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
-    head.uri = Uri::from_parts(parts)
+    *request.uri_mut() = Uri::from_parts(parts)
         .map_err(|_| Error::new(Reason::Internal, "a target that cannot be sent"))?;
     if hop.trailers {
-        head.headers.insert(TE, HeaderValue::from_static("trailers"));
+        request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
     }
     Ok(())
 }
 
 /// Takes what belongs to the upstream's hop out of an answer, and what `ours` names. Returns whether
 /// there is a `Via`.
-pub(crate) fn clean(head: &mut response::Parts, ours: &HeaderName) -> bool {
-    head.version = Version::HTTP_11;
-    let headers = &mut head.headers;
+pub(crate) fn clean(headers: &mut HeaderMap, ours: &HeaderName) -> bool {
     // One look at every field is cheaper than asking for each of these, which are seldom there.
-    let (mut hop, mut via, mut own) = (false, false, false);
+    let (mut connection, mut hop, mut via, mut own) = (false, false, false, false);
     for name in headers.keys() {
         match name.as_str() {
-            "connection"
-            | "keep-alive"
+            "connection" => connection = true,
+            "keep-alive"
             | "transfer-encoding"
             | "upgrade"
             | "proxy-connection"
             | "proxy-authenticate"
             | "proxy-authentication-info" => hop = true,
             "via" => via = true,
-            _ => own |= name == ours,
+            other => own |= other == ours.as_str(),
         }
     }
+    if connection {
+        forwarding::remove_connection(headers);
+    }
     if hop {
-        let tokens: Vec<_> = headers.get_all(CONNECTION).iter().cloned().collect();
-        headers.remove(CONNECTION);
-        gate::remove_named(headers, &tokens);
         for name in [KEEP_ALIVE, TRANSFER_ENCODING, UPGRADE, PROXY_CONNECTION] {
             headers.remove(name);
         }

@@ -63,19 +63,27 @@ impl Pool {
     }
 
     /// Takes an idle connection, and how long it idled.
-    pub(crate) fn take(&self) -> Option<(http1::SendRequest<Body>, Duration)> {
+    pub(crate) fn take(&self, now: Instant) -> Option<(http1::SendRequest<Body>, Duration)> {
         let mut idle = self.shard().idle.lock();
-        // The last one used is the least likely to have been closed by the other side.
-        while let Some(entry) = idle.pop() {
+        // The last one used is the least likely to have been closed by the other side. One whose
+        // task has not yet seen the end of its answer is passed over, not thrown away.
+        let mut at = idle.len();
+        while at > 0 {
+            at -= 1;
+            let entry = &idle[at];
             if entry.sender.is_ready() {
-                let age = entry.since.elapsed();
+                let age = now.saturating_duration_since(entry.since);
+                let entry = idle.remove(at);
                 return (age < self.settings.idle).then_some((entry.sender, age));
+            }
+            if entry.sender.is_closed() {
+                idle.remove(at);
             }
         }
         None
     }
 
-    /// Keeps a connection for the next request.
+    /// Keeps a connection for the next request; it need not be ready yet.
     pub(crate) fn put(&self, sender: http1::SendRequest<Body>) {
         let mut idle = self.shard().idle.lock();
         if idle.len() < self.settings.max_idle {

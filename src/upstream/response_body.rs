@@ -56,8 +56,8 @@ pub(crate) struct UpstreamBody {
 /// resetting it costs no more than reading the time.
 pub(crate) struct IdleTimer {
     limit: Duration,
-    last: Instant,
-    sleep: Option<Pin<Box<Sleep>>>,
+    /// When something happened last, and the clock, once somebody has waited.
+    waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
 // === impl UpstreamBody ===
@@ -98,21 +98,11 @@ impl UpstreamBody {
     }
 }
 
-/// Puts a connection back, at once if it is ready, else as soon as it is.
-pub(crate) fn give_back(endpoint: &Arc<Endpoint>, mut sender: http1::SendRequest<Body>) {
-    if endpoint.has_waiters() || sender.is_closed() {
-        return;
-    }
-    if sender.is_ready() {
+/// Puts a connection back, unless somebody waits for the right to open one.
+fn give_back(endpoint: &Endpoint, sender: http1::SendRequest<Body>) {
+    if !endpoint.has_waiters() && !sender.is_closed() {
         endpoint.pool.put(sender);
-        return;
     }
-    let endpoint = Arc::clone(endpoint);
-    tokio::spawn(async move {
-        if sender.ready().await.is_ok() {
-            endpoint.pool.put(sender);
-        }
-    });
 }
 
 impl http_body::Body for UpstreamBody {
@@ -174,28 +164,26 @@ pub(crate) fn without_claims(frame: Frame<Bytes>) -> Frame<Bytes> {
 
 impl IdleTimer {
     /// A timer that has not been waited for yet.
-    pub(crate) fn new(limit: Duration) -> Self {
-        Self { limit, last: Instant::now(), sleep: None }
+    pub(crate) const fn new(limit: Duration) -> Self {
+        Self { limit, waiting: None }
     }
 
     /// Something happened.
     pub(crate) fn reset(&mut self) {
-        // Without a sleep nobody has waited since the start, and `poll` will read the clock.
-        if self.sleep.is_some() {
-            self.last = Instant::now();
+        if let Some((last, _)) = &mut self.waiting {
+            *last = Instant::now();
         }
     }
 
     /// Ready when nothing has happened for the whole limit.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let limit = self.limit;
-        if self.sleep.is_none() {
-            self.last = Instant::now();
-        }
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        let (last, sleep) = self
+            .waiting
+            .get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(limit))));
         loop {
             ready!(sleep.as_mut().poll(cx));
-            let due = self.last + limit;
+            let due = *last + limit;
             if Instant::now() >= due {
                 return Poll::Ready(());
             }

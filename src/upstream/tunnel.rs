@@ -17,7 +17,6 @@ use base64::Engine;
 use http::{
     HeaderName, HeaderValue, Method, StatusCode,
     header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE},
-    request::Parts,
 };
 use hyper::{
     client::conn::http1,
@@ -30,14 +29,11 @@ use tokio::{
     sync::OwnedSemaphorePermit,
 };
 
-use super::{
-    endpoint::{Endpoint, InFlight},
-    outgoing,
-};
+use super::{endpoint::InFlight, outgoing};
 use crate::{
     body::Body,
     error::{Error, Reason},
-    layers::{Response, observe::Tunnel},
+    layers::{Request, Response, observe::Tunnel},
     server::client::{Upgrade, now_nanos},
     telemetry::exchange::Exchange,
 };
@@ -54,7 +50,7 @@ pub(crate) struct Wanted {
 /// What is held until the tunnel ends.
 #[derive(Debug)]
 pub(crate) struct Held {
-    pub(crate) _in_flight: InFlight,
+    pub(crate) in_flight: InFlight,
     pub(crate) _permit: OwnedSemaphorePermit,
 }
 
@@ -62,8 +58,6 @@ pub(crate) struct Held {
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) sender: http1::SendRequest<Body>,
-    pub(crate) endpoint: Arc<Endpoint>,
-    pub(crate) host: Option<HeaderValue>,
     /// Limit on the response head.
     pub(crate) limit: Option<Duration>,
     pub(crate) held: Held,
@@ -71,17 +65,17 @@ pub(crate) struct Line {
 
 /// Whether this request asks for another protocol, and may.
 pub(crate) fn wanted(
-    head: &mut Parts,
+    request: &mut Request,
     exchange: &Exchange,
     allowed: &[String],
 ) -> Result<Option<Wanted>, Error> {
-    let extended = head.extensions.remove::<Protocol>();
+    let extended = request.extensions_mut().remove::<Protocol>();
     let protocol = match (&extended, &exchange.hop.upgrade) {
         (Some(protocol), _) => HeaderValue::from_str(protocol.as_str()).ok(),
         (None, Some(protocol)) => Some(protocol.clone()),
         (None, None) => return Ok(None),
     };
-    let Some(client) = head.extensions.remove::<OnUpgrade>() else { return Ok(None) };
+    let Some(client) = request.extensions_mut().remove::<OnUpgrade>() else { return Ok(None) };
     let name = protocol.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
     if let Some(protocol) = &protocol
         && allowed.iter().any(|allowed| name.eq_ignore_ascii_case(allowed))
@@ -100,16 +94,16 @@ pub(crate) fn wanted(
 /// Asks the upstream, and joins both sides when it agrees.
 pub(crate) async fn open(
     line: Line,
-    head: Parts,
+    request: Request,
     wanted: Wanted,
     exchange: &Arc<Exchange>,
     idle: Option<Duration>,
 ) -> Result<Response, Error> {
-    let Line { mut sender, endpoint, host, limit, held } = line;
-    let request = request(head, &wanted, &endpoint, host, exchange);
-    let failed = |error: hyper::Error| {
-        Error::new(Reason::UpstreamReset, format!("{}: {error}", endpoint.name))
-    };
+    let Line { mut sender, limit, held } = line;
+    let name = Arc::clone(&held.in_flight.0.name);
+    let request = asking(request, &wanted, &held.in_flight, exchange);
+    let failed =
+        |error: hyper::Error| Error::new(Reason::UpstreamReset, format!("{name}: {error}"));
     let answer = sender.send_request(request);
     let mut response = match limit {
         None => answer.await.map_err(failed)?,
@@ -141,25 +135,22 @@ pub(crate) async fn open(
     Ok(response)
 }
 
-fn request(
-    mut head: Parts,
-    wanted: &Wanted,
-    endpoint: &Endpoint,
-    host: Option<HeaderValue>,
-    exchange: &Exchange,
-) -> http::Request<Body> {
-    outgoing::for_h1(&mut head, endpoint, host, &exchange.hop);
-    head.method = Method::GET;
-    head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    head.headers.insert(UPGRADE, wanted.protocol.clone());
+/// The request as it asks the upstream to switch.
+fn asking(mut request: Request, wanted: &Wanted, line: &InFlight, exchange: &Exchange) -> Request {
+    outgoing::for_h1(&mut request, &line.0, line.host(), &exchange.hop);
+    *request.method_mut() = Method::GET;
+    *request.body_mut() = Body::empty();
+    let headers = request.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, wanted.protocol.clone());
     if wanted.h2 {
         let key: [u8; 16] = rand::random();
         let key = base64::engine::general_purpose::STANDARD.encode(key);
         if let Ok(key) = HeaderValue::from_str(&key) {
-            head.headers.insert(SEC_WEBSOCKET_KEY, key);
+            headers.insert(SEC_WEBSOCKET_KEY, key);
         }
     }
-    http::Request::from_parts(head, Body::empty())
+    request
 }
 
 /// The upstream answered something else: an ordinary answer.
@@ -180,7 +171,8 @@ fn accepted(mut head: http::response::Parts, h2: bool) -> Response {
         for name in [CONNECTION, UPGRADE] {
             head.headers.remove(name);
         }
-        outgoing::clean(&mut head, &SEC_WEBSOCKET_ACCEPT);
+        head.version = http::Version::HTTP_2;
+        outgoing::clean(&mut head.headers, &SEC_WEBSOCKET_ACCEPT);
     } else {
         head.headers.remove(HeaderName::from_static("keep-alive"));
         head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));

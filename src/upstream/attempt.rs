@@ -1,0 +1,178 @@
+//! One try of a request over one connection: how long it may wait for the response head, what its
+//! failure means, and whether it may be repeated at once.
+
+use std::{error::Error as StdError, future::poll_fn, io, pin::Pin, task::Poll, time::Duration};
+
+use http::Method;
+use tokio::time::Instant;
+
+use super::endpoint::Endpoint;
+use crate::{
+    body::Body,
+    config::model::Timeouts,
+    error::{Error, Reason},
+    layers::Request,
+    telemetry::exchange::Exchange,
+};
+
+/// A failed try, and the request if it was never sent.
+pub(super) struct Failure {
+    pub(super) error: Error,
+    /// Boxed: failures are rare and this is large.
+    pub(super) again: Option<Box<Request>>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error, again: None }
+    }
+}
+
+/// A pooled connection that idled this long may be closing at this very moment; a request that can
+/// be repeated keeps a copy of its head for that case.
+const STALE: Duration = Duration::from_millis(50);
+
+/// A copy of a request that may be repeated (RFC 9110 section 9.2.2) on a connection that has
+/// idled for `age` and so may be closing.
+pub(super) fn spare(request: &Request, age: Duration) -> Option<Box<Request>> {
+    if age < STALE || !request.body().is_empty() || !is_idempotent(request.method()) {
+        return None;
+    }
+    let mut copy = Request::new(Body::empty());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(Box::new(copy))
+}
+
+fn is_idempotent(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
+    )
+}
+
+// === time ===
+
+/// Limits at least this long are looked at once per second by the sweep of the worker, which costs a
+/// request nothing; shorter ones have a timer.
+const COARSE: Duration = Duration::from_secs(5);
+
+/// Waits for a response head as long as the route allows. The limit runs from the end of the request
+/// body: an upload is not cut because it is long. While a body is being sent, the pause between two
+/// of its pieces is limited instead.
+///
+/// The future is pinned by the caller: it is large, and every `async fn` that takes it moves it.
+pub(super) async fn within<F: Future>(
+    timeouts: Timeouts,
+    exchange: &Exchange,
+    started: Instant,
+    mut future: Pin<&mut F>,
+) -> Result<F::Output, Error> {
+    let Some(limit) = timeouts.per_try else { return Ok(future.await) };
+    let mut due = started + limit;
+    // The sweep wakes connections; streams of HTTP/2 run in tasks of their own.
+    let coarse = limit >= COARSE && !exchange.connection.h2;
+    loop {
+        let output = if coarse {
+            until_overdue(exchange, due, future.as_mut()).await
+        } else {
+            tokio::time::timeout_at(due, future.as_mut()).await.ok()
+        };
+        match output {
+            Some(output) => return Ok(output),
+            None => due = extend(timeouts, exchange, started, limit)?,
+        }
+    }
+}
+
+/// The output of the future, or `None` when the sweep finds it overdue.
+async fn until_overdue<F: Future>(
+    exchange: &Exchange,
+    due: Instant,
+    mut future: Pin<&mut F>,
+) -> Option<F::Output> {
+    let state = &exchange.connection.state;
+    state.set_due(Some(due));
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            state.set_due(None);
+            return Poll::Ready(Some(output));
+        }
+        if state.is_overdue() { Poll::Ready(None) } else { Poll::Pending }
+    })
+    .await
+}
+
+/// When to look again, or the error if the time is up.
+fn extend(
+    timeouts: Timeouts,
+    exchange: &Exchange,
+    started: Instant,
+    limit: Duration,
+) -> Result<Instant, Error> {
+    let now = Instant::now();
+    let late = || Error::new(Reason::UpstreamTimeout, "no response head in time");
+    match exchange.upload_age() {
+        None => Err(late()),
+        Some((age, true)) => {
+            let waited = age.min(now - started);
+            if waited >= limit { Err(late()) } else { Ok(now + (limit - waited)) }
+        }
+        Some((age, false)) => {
+            let quiet = exchange.grpc && !timeouts.idle_written;
+            match timeouts.idle {
+                Some(idle) if !quiet && age >= idle => {
+                    Err(Error::new(Reason::UpstreamTimeout, "the upstream stopped reading"))
+                }
+                Some(idle) if !quiet => Ok(now + (idle - age).min(limit)),
+                _ => Ok(now + limit),
+            }
+        }
+    }
+}
+
+// === errors ===
+
+/// Which reason an error of hyper's client is.
+pub(super) fn classify(error: &hyper::Error, endpoint: &Endpoint, exchange: &Exchange) -> Error {
+    // The request body failed first: its own reason is the true one.
+    if let Some(reason) = exchange.reason() {
+        return Error::new(reason, error.to_string());
+    }
+    let reason = if error.is_parse_too_large() {
+        Reason::ResponseTooLarge
+    } else if error.is_parse() || error.is_parse_status() {
+        Reason::BadResponse
+    } else if error.is_user() {
+        Reason::BadBody
+    } else {
+        reason_of_cause(error)
+    };
+    Error::new(reason, format!("{}: {}", endpoint.name, chain(error)))
+}
+
+fn reason_of_cause(error: &hyper::Error) -> Reason {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(io) = inner.downcast_ref::<io::Error>()
+            && io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+        {
+            return Reason::UpstreamTls;
+        }
+        cause = inner.source();
+    }
+    Reason::UpstreamReset
+}
+
+/// An error with its causes.
+fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
