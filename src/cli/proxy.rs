@@ -6,8 +6,14 @@ use std::{process::ExitCode, sync::Arc};
 use clap::{ValueEnum, builder::FalseyValueParser};
 use serde_json::json;
 
-use super::supervise::{Launch, launch};
-use crate::{config::Input, layers::custom::Registry};
+use super::{
+    say,
+    supervise::{Launch, Up, launch},
+};
+use crate::{
+    config::{Input, model::ListenerTls},
+    layers::custom::Registry,
+};
 
 /// Arguments of `proxy`.
 #[derive(Debug, clap::Args)]
@@ -40,8 +46,28 @@ pub(super) fn proxy(arguments: &Arguments, registry: Registry) -> ExitCode {
         env: Arc::new(|_| None),
         registry,
         admin_socket: false,
-        on_ready: None,
+        on_ready: Some(Box::new(|up| say(&welcome(up)))),
     })
+}
+
+/// Where it is, and a line to paste.
+fn welcome(up: &Up<'_>) -> String {
+    let mut text = String::new();
+    for (name, address) in &up.bound {
+        let tls = up.config.listeners.get(name).is_some_and(|l| l.tls != ListenerTls::None);
+        let scheme = if tls { "https" } else { "http" };
+        if let Some(path) = address.strip_prefix("unix:") {
+            text.push_str(&format!("\n  curl --unix-socket '{path}' {scheme}://localhost/\n"));
+            continue;
+        }
+        let port = address.rsplit(':').next().unwrap_or_default();
+        let trust = match up.dev_ca.as_deref().map(std::path::absolute) {
+            Some(Ok(ca)) => format!("--cacert '{}' ", ca.display()),
+            _ => String::new(),
+        };
+        text.push_str(&format!("\n  curl {trust}{scheme}://localhost:{port}/\n"));
+    }
+    text
 }
 
 /// The flags as a file; JSON is YAML, so nothing on the command line can break out of its place.
@@ -58,13 +84,14 @@ fn text(arguments: &Arguments) -> String {
         None if arguments.h2c => listener["protocols"] = json!(["h1", "h2c"]),
         None => {}
     }
-    json!({
+    let file = json!({
         "version": 1,
         "listeners": { "proxy": listener },
         "routes": { "proxy": { "to": plain(&to) } },
         "admin": { "address": "none" },
-    })
-    .to_string()
+    });
+    // One key to a line, so that a mistake is shown beside what it is about.
+    format!("{file:#}")
 }
 
 #[cfg(test)]
