@@ -1,7 +1,7 @@
 //! `tidegate proxy`: a gateway in front of one service, without any file. The flags are written into
 //! a configuration of a few lines, which then runs like any other.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc};
 
 use clap::{ValueEnum, builder::FalseyValueParser};
 use serde_json::json;
@@ -60,12 +60,16 @@ fn welcome(up: &Up<'_>) -> String {
             text.push_str(&format!("\n  curl --unix-socket '{path}' {scheme}://localhost/\n"));
             continue;
         }
-        let port = address.rsplit(':').next().unwrap_or_default();
+        let near = |socket: &SocketAddr| socket.ip().is_unspecified() || socket.ip().is_loopback();
+        let place = match address.parse::<SocketAddr>() {
+            Ok(socket) if near(&socket) => format!("localhost:{}", socket.port()),
+            _ => address.clone(),
+        };
         let trust = match up.dev_ca.as_deref().map(std::path::absolute) {
             Some(Ok(ca)) => format!("--cacert '{}' ", ca.display()),
             _ => String::new(),
         };
-        text.push_str(&format!("\n  curl {trust}{scheme}://localhost:{port}/\n"));
+        text.push_str(&format!("\n  curl {trust}{scheme}://{place}/\n"));
     }
     text
 }
@@ -110,6 +114,22 @@ mod tests {
         let line = Line::try_parse_from(std::iter::once("proxy").chain(line.split(' ')));
         let line = line.map_err(|error| error.to_string()).unwrap();
         serde_json::from_str(&text(&line.arguments)).unwrap()
+    }
+
+    #[test]
+    fn the_line_to_paste_goes_where_it_listens() {
+        let text = "version: 1\nroutes: { a: { respond: 200 } }\n".to_owned();
+        let input = Input::Text { name: "f".to_owned(), text };
+        let loaded = crate::config::load(&[input], &|_| None);
+        let config = loaded.config.as_ref().unwrap();
+        let line = |address: &str| {
+            let bound = vec![("http".into(), address.to_owned())];
+            welcome(&Up { config, bound, admin: None, dev_ca: None }).trim().to_owned()
+        };
+        assert_eq!(line("[::]:8080"), "curl http://localhost:8080/");
+        assert_eq!(line("127.0.0.1:81"), "curl http://localhost:81/");
+        assert_eq!(line("192.0.2.7:81"), "curl http://192.0.2.7:81/");
+        assert_eq!(line("unix:/run/a"), "curl --unix-socket '/run/a' http://localhost/");
     }
 
     #[test]
