@@ -47,6 +47,21 @@ install_packages() {
         apt-get install -q -y --no-install-recommends "${missing[@]}"
 }
 
+# rustup's minimal profile has neither.
+install_components() {
+    local missing=()
+    cargo fmt --version >/dev/null 2>&1 || missing+=(rustfmt)
+    cargo clippy --version >/dev/null 2>&1 || missing+=(clippy)
+    if [ ${#missing[@]} -eq 0 ]; then
+        echo "rustfmt and clippy are there"
+    elif command -v rustup >/dev/null; then
+        rustup component add "${missing[@]}"
+    else
+        echo "missing: ${missing[*]} (Debian: rustfmt, rust-clippy)" >&2
+        return 1
+    fi
+}
+
 install_deny() {
     if cargo deny --version 2>/dev/null | grep -qx "cargo-deny $DENY_VERSION"; then
         echo "cargo-deny $DENY_VERSION is there"
@@ -88,6 +103,7 @@ ADVISORIES=checked
 export PATH=$CACHE/bin:$PATH:/usr/sbin
 
 step "packages" install_packages
+step "rust components" install_components
 step "cargo-deny" install_deny
 step "formatting" cargo fmt --check
 step "clippy" cargo clippy --all-targets --locked -- -D warnings

@@ -5,14 +5,19 @@
 #
 #   benches/request-cost.sh [requests]          prints both, fails above the budget
 #
-# Needs: nginx, h2load (nghttp2-client), valgrind, strace, curl.
+# Needs: nginx, h2load, curl and python3, which ./test.sh installs, and valgrind and strace, which only this
+# script uses: apt-get install valgrind strace
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 requests=${1:-4000}
 budget_file=benches/budget.txt
-for program in nginx h2load valgrind strace curl; do
-    command -v "$program" >/dev/null || { echo "$program is missing: run ./test.sh --packages" >&2; exit 1; }
+export PATH=$PATH:/usr/sbin # Debian keeps nginx there
+for program in nginx h2load curl python3 valgrind strace; do
+    command -v "$program" >/dev/null || {
+        echo "$program is missing: apt-get install nginx-light nghttp2-client curl python3 valgrind strace" >&2
+        exit 1
+    }
 done
 cargo build --release --quiet
 binary=target/release/tidegate

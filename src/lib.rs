@@ -4,10 +4,11 @@
 //! The path of a request, by module: [`server`] accepts it, [`gateway`] loads the [`runtime`] and
 //! finds its route in [`routing`], the route's stack of [`layers`] ends in an [`upstream`], and
 //! [`telemetry`] closes the record when the body ends. [`config`] is what the operator wrote;
-//! [`admin`] and [`cli`] are how it is operated.
+//! [`admin`] and [`mod@cli`] are how it is operated.
 //!
-//! To add a tower layer of your own, start with [`cli`](fn@cli) and
-//! [`layers::custom::Registry::insert`].
+//! To add a tower layer of your own, start with [`cli`](fn@cli) and [`Cli::layer`](cli::Cli::layer). A
+//! layer wraps a [`LayerService`] and passes on [`Request`] and [`Response`];
+//! `examples/own_layer.rs` is a whole one.
 
 pub mod admin;
 pub mod body;
@@ -23,4 +24,7 @@ pub mod telemetry;
 mod tls;
 pub mod upstream;
 
+pub use body::Body;
 pub use cli::cli;
+pub use error::{Error, Reason};
+pub use layers::{Request, Response, custom::LayerService};

@@ -17,7 +17,8 @@ use crate::{
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Configuration file; may repeat; `-` is standard input
+    /// Configuration file; may repeat; `-` is standard input [default: ./routes.yaml, then
+    /// /etc/tidegate/routes.yaml]
     #[arg(short, long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
     config: Vec<PathBuf>,
     /// Warnings fail as well

@@ -138,7 +138,10 @@ fn guide(up: &Up<'_>, file: &Path) -> String {
     }
     if let Some(https) = url(true) {
         let trust = match &up.dev_ca {
-            Some(ca) => format!("--cacert '{}'", ca.display()),
+            Some(ca) => {
+                let ca = std::path::absolute(ca).unwrap_or_else(|_| ca.clone());
+                format!("--cacert '{}'", ca.display())
+            }
             None => "-k".to_owned(),
         };
         let _ = writeln!(text, "\n  # the same over TLS and HTTP/2");
@@ -219,6 +222,17 @@ mod tests {
         let text = guide(&up, Path::new("r.yaml"));
         assert!(text.contains("curl http://localhost:81/hello"), "{text}");
         assert!(!text.contains("/split") && !text.contains("https://"), "{text}");
+    }
+
+    #[test]
+    fn lines_can_be_pasted_in_any_directory() {
+        let config = routes();
+        let bound = vec![("https".into(), "127.0.0.1:82".into())];
+        let up = Up { config: &config, bound, admin: None, dev_ca: Some("certs/ca.pem".into()) };
+        let text = guide(&up, Path::new("/r.yaml"));
+        let here = std::env::current_dir().unwrap().join("certs/ca.pem");
+        let line = format!("curl --cacert '{}' https://localhost:82/hello", here.display());
+        assert!(text.contains(&line), "{text}");
     }
 
     #[test]

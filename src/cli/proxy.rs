@@ -1,13 +1,19 @@
 //! `tidegate proxy`: a gateway in front of one service, without any file. The flags are written into
 //! a configuration of a few lines, which then runs like any other.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc};
 
 use clap::{ValueEnum, builder::FalseyValueParser};
 use serde_json::json;
 
-use super::supervise::{Launch, launch};
-use crate::{config::Input, layers::custom::Registry};
+use super::{
+    say,
+    supervise::{Launch, Up, launch},
+};
+use crate::{
+    config::{Input, model::ListenerTls},
+    layers::custom::Registry,
+};
 
 /// Arguments of `proxy`.
 #[derive(Debug, clap::Args)]
@@ -40,8 +46,32 @@ pub(super) fn proxy(arguments: &Arguments, registry: Registry) -> ExitCode {
         env: Arc::new(|_| None),
         registry,
         admin_socket: false,
-        on_ready: None,
+        on_ready: Some(Box::new(|up| say(&welcome(up)))),
     })
+}
+
+/// Where it is, and a line to paste.
+fn welcome(up: &Up<'_>) -> String {
+    let mut text = String::new();
+    for (name, address) in &up.bound {
+        let tls = up.config.listeners.get(name).is_some_and(|l| l.tls != ListenerTls::None);
+        let scheme = if tls { "https" } else { "http" };
+        if let Some(path) = address.strip_prefix("unix:") {
+            text.push_str(&format!("\n  curl --unix-socket '{path}' {scheme}://localhost/\n"));
+            continue;
+        }
+        let near = |socket: &SocketAddr| socket.ip().is_unspecified() || socket.ip().is_loopback();
+        let place = match address.parse::<SocketAddr>() {
+            Ok(socket) if near(&socket) => format!("localhost:{}", socket.port()),
+            _ => address.clone(),
+        };
+        let trust = match up.dev_ca.as_deref().map(std::path::absolute) {
+            Some(Ok(ca)) => format!("--cacert '{}' ", ca.display()),
+            _ => String::new(),
+        };
+        text.push_str(&format!("\n  curl {trust}{scheme}://{place}/\n"));
+    }
+    text
 }
 
 /// The flags as a file; JSON is YAML, so nothing on the command line can break out of its place.
@@ -58,13 +88,14 @@ fn text(arguments: &Arguments) -> String {
         None if arguments.h2c => listener["protocols"] = json!(["h1", "h2c"]),
         None => {}
     }
-    json!({
+    let file = json!({
         "version": 1,
         "listeners": { "proxy": listener },
         "routes": { "proxy": { "to": plain(&to) } },
         "admin": { "address": "none" },
-    })
-    .to_string()
+    });
+    // One key to a line, so that a mistake is shown beside what it is about.
+    format!("{file:#}")
 }
 
 #[cfg(test)]
@@ -83,6 +114,22 @@ mod tests {
         let line = Line::try_parse_from(std::iter::once("proxy").chain(line.split(' ')));
         let line = line.map_err(|error| error.to_string()).unwrap();
         serde_json::from_str(&text(&line.arguments)).unwrap()
+    }
+
+    #[test]
+    fn the_line_to_paste_goes_where_it_listens() {
+        let text = "version: 1\nroutes: { a: { respond: 200 } }\n".to_owned();
+        let input = Input::Text { name: "f".to_owned(), text };
+        let loaded = crate::config::load(&[input], &|_| None);
+        let config = loaded.config.as_ref().unwrap();
+        let line = |address: &str| {
+            let bound = vec![("http".into(), address.to_owned())];
+            welcome(&Up { config, bound, admin: None, dev_ca: None }).trim().to_owned()
+        };
+        assert_eq!(line("[::]:8080"), "curl http://localhost:8080/");
+        assert_eq!(line("127.0.0.1:81"), "curl http://localhost:81/");
+        assert_eq!(line("192.0.2.7:81"), "curl http://192.0.2.7:81/");
+        assert_eq!(line("unix:/run/a"), "curl --unix-socket '/run/a' http://localhost/");
     }
 
     #[test]

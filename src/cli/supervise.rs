@@ -142,7 +142,7 @@ async fn start(
     let warnings = process.live.commit(ready);
     let warnings = candidate.render(warnings, false);
     if !warnings.trim().is_empty() {
-        tracing::warn!(warnings, "the configuration loads, with warnings");
+        tracing::warn!(%warnings, "the configuration loads, with warnings");
     }
     process.announce(&[]);
     if let Some(address) = process.admin.commit(prepared, &control) {

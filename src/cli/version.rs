@@ -10,7 +10,7 @@ use super::say;
 /// Arguments of `version`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// As JSON, with what is compiled in
+    /// As JSON, with the target and the kind of build
     #[arg(long, env = "TIDEGATE_JSON", value_parser = FalseyValueParser::new())]
     json: bool,
 }
@@ -33,7 +33,7 @@ pub(super) fn version(arguments: &Arguments) -> ExitCode {
         });
         say(&all.to_string());
     } else {
-        say(&format!("tidegate {version}"));
+        say(&format!("tidegate {version}\nlanguage 1; {}", FEATURES.join(", ")));
     }
     ExitCode::SUCCESS
 }

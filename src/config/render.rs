@@ -130,6 +130,9 @@ fn origin<'a>(labels: &[Label], sources: &Sources) -> Option<Origin<'a>> {
     let (path, text) = sources.files.get(place.file as usize)?;
     let (line, column) = line_column(text, place.start as usize);
     let origin = Origin::path(path.to_string_lossy().into_owned());
+    if text.is_empty() {
+        return Some(origin); // it is empty or could not be read: there is no line 1
+    }
     Some(origin.line(line).char_column(column))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Pure: no I/O, no clock, generic over what is found. [`canonical`] gives every path one
 //! spelling; [`Table`] holds all branches of all routes and finds the one of greatest rank. The
-//! rule itself is one type, [`rank::Rank`]; everything else only makes it fast.
+//! rule itself is one type, `rank::Rank`; everything else only makes it fast.
 
 mod branch;
 mod canonical;

@@ -108,6 +108,19 @@ const TELL_WITHIN: Duration = Duration::from_secs(10);
 /// A file that an editor has half written is whole after this.
 const SETTLE: Duration = Duration::from_secs(1);
 
+// === impl Trigger ===
+
+impl Trigger {
+    /// What the log calls it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Watch => "watch",
+            Self::Signal => "signal",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 // === impl Status ===
 
 impl Status {
@@ -123,8 +136,9 @@ impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hash = self.hash.get(..4).unwrap_or(&self.hash);
         let Self { routes, refused, .. } = self;
-        let s = if *routes == 1 { "" } else { "s" };
-        write!(f, "{routes} route{s}, config {hash}, {refused} failed reloads")?;
+        let s = |number: u64| if number == 1 { "" } else { "s" };
+        let (these, those) = (s(*routes as u64), s(*refused));
+        write!(f, "{routes} route{these}, config {hash}, {refused} failed reload{those}")?;
         if self.error.is_some() { f.write_str("; the last reload was refused") } else { Ok(()) }
     }
 }
@@ -272,14 +286,15 @@ impl Reloader {
                 *self.untold.lock() =
                     (!told).then(|| (Instant::now(), diff.clone(), warnings.clone()));
                 let (hash, diff) = (self.status().hash, diff.to_string());
-                tracing::info!(?trigger, hash, diff, warnings, "configuration applied");
+                tracing::info!(trigger = trigger.word(), hash, %diff, %warnings, "configuration applied");
             }
             Outcome::Refused { errors } => {
                 self.status.send_modify(|status| {
                     status.refused += 1;
                     status.error = Some(errors.clone());
                 });
-                tracing::error!(?trigger, errors, "configuration refused, the old one stays");
+                let trigger = trigger.word();
+                tracing::error!(trigger, %errors, "configuration refused, the old one stays");
             }
         }
         self.target.end(&self.status());

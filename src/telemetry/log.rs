@@ -6,11 +6,15 @@ use std::{
     io::{self, IsTerminal as _},
 };
 
-use tracing::Level;
+use tracing::{Level, field::Field};
 use tracing_subscriber::{
     Layer, Registry,
+    field::MakeExt as _,
     filter::{LevelFilter, Targets},
-    fmt,
+    fmt::{
+        self,
+        format::{self, Writer},
+    },
     layer::{Layered, SubscriberExt as _},
     reload,
     util::SubscriberInitExt as _,
@@ -87,8 +91,28 @@ fn output(format: Option<LogFormat>) -> Output {
     let base = fmt::layer().with_writer(io::stderr).log_internal_errors(false);
     match format.unwrap_or(default) {
         LogFormat::Json => base.json().flatten_event(true).boxed(),
-        LogFormat::Pretty => base.with_ansi(terminal && colour()).boxed(),
+        LogFormat::Pretty => {
+            let fields = format::debug_fn(field).delimited("");
+            base.fmt_fields(fields).with_ansi(terminal && colour()).boxed()
+        }
     }
+}
+
+/// One field for a person. A difference or a list of errors has lines of its own, and is shown so.
+fn field(out: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    let text = format!("{value:?}");
+    let name = field.name();
+    if name == "message" {
+        return out.write_str(&text);
+    }
+    let text = text.trim_end();
+    if !text.contains('\n') {
+        return if text.is_empty() { Ok(()) } else { write!(out, " {name}={text}") };
+    }
+    for line in text.lines() {
+        write!(out, "\n    {line}")?;
+    }
+    Ok(())
 }
 
 /// `NO_COLOR` with any text switches colour off (no-color.org).
@@ -98,7 +122,48 @@ fn colour() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
     use super::*;
+
+    /// What was written so far.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn people_see_lines_as_lines() {
+        let written = Written::default();
+        let to = written.clone();
+        let layer = fmt::layer()
+            .fmt_fields(format::debug_fn(field).delimited(""))
+            .without_time()
+            .with_ansi(false)
+            .with_target(false)
+            .with_writer(move || to.clone());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            let (diff, empty) = ("~ route a  to\n= 2 upstreams\n", "");
+            tracing::info!(trigger = "watch", %diff, warnings = %empty, "applied");
+            tracing::info!(name = "two\nlines", "a value cannot begin a line of its own");
+        });
+        let text = String::from_utf8(written.0.lock().clone()).unwrap();
+        assert_eq!(
+            text,
+            " INFO applied trigger=\"watch\"\n    ~ route a  to\n    = 2 upstreams\n \
+             INFO a value cannot begin a line of its own name=\"two\\nlines\"\n"
+        );
+    }
 
     #[test]
     fn libraries_stay_quiet_unless_asked_for_everything() {

@@ -124,7 +124,8 @@ fn usage_errors_are_exit_code_2_and_a_missing_file_1() {
     }
     let output = tidegate(home.path(), &["check", "-c", "none.yaml"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(everything(&output).contains("none.yaml"));
+    let said = everything(&output);
+    assert!(said.contains("--> none.yaml\n"), "a file that is not there has no line 1: {said}");
 }
 
 #[test]
@@ -148,6 +149,16 @@ fn strict_makes_warnings_fail() {
 }
 
 #[test]
+fn proxy_shows_the_flag_that_is_wrong() {
+    let home = temporary();
+    let output = tidegate(home.path(), &["proxy", "--from", "18443", "--to", "localhost:1"]);
+    let said = everything(&output);
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    assert!(said.contains("did you mean `:18443`?"), "{said}");
+    assert!(!said.contains("localhost:1"), "only the line it is about: {said}");
+}
+
+#[test]
 fn proxy_needs_no_file() {
     let flask = Flask::start();
     let home = temporary();
@@ -161,9 +172,12 @@ fn proxy_needs_no_file() {
         (fields["message"] == "listening" && fields["listener"] != "admin")
             .then(|| fields["address"].as_str()?.parse::<std::net::SocketAddr>().ok())?
     });
-    let url = format!("https://localhost:{}/", address.port());
-    let answer = curl(&["-k", &url]);
-    assert_eq!(answer.text(), "hello from flask\n", "{answer:?}");
+    let line = process.wait_for("the line to paste", |line| {
+        line.strip_prefix("  curl ").map(|rest| format!("curl -sS {rest}"))
+    });
+    assert!(line.ends_with(&format!(" https://localhost:{}/", address.port())), "{line}");
+    let answer = Command::new("sh").args(["-c", &line]).output().unwrap();
+    assert_eq!(everything(&answer), "hello from flask\n", "{line}");
     process.signal(rustix::process::Signal::INT);
     assert_eq!(process.wait(DEADLINE).code(), Some(0));
 }

@@ -1,8 +1,18 @@
 //! The examples do what their READMEs say.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use crate::support::{flask::python, prelude::*, process::Process};
+use crate::support::{
+    flask::python,
+    gateway::{BINARY, complete, everything, private, temporary},
+    http::Client,
+    prelude::*,
+    process::Process,
+};
 
 /// Starts a service of the Flask example on a free port.
 fn service(file: &str) -> (Process, String) {
@@ -40,4 +50,64 @@ fn two_flask_services_share_one_gateway() {
     assert!(text("/data").contains("no_route"));
     // Lines of two workers are in no order.
     assert!(gateway.access_log(5).iter().any(|line| line["path"] == "/data"));
+}
+
+/// The example with a layer of its own; `cargo test` builds it beside the binary.
+fn own_layer() -> PathBuf {
+    let binary = Path::new(BINARY).with_file_name("examples").join("own_layer");
+    assert!(binary.exists(), "{}: `cargo build --examples` makes it", binary.display());
+    binary
+}
+
+/// The file of that example.
+fn own_routes() -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/own_layer.yaml");
+    fs::read_to_string(file).unwrap()
+}
+
+#[test]
+fn a_layer_of_ones_own_refuses_and_leaves_its_mark() {
+    let home = temporary();
+    let text = own_routes();
+    assert_eq!(text.matches("127.0.0.1:8080").count(), 1);
+    let text = text.replace("127.0.0.1:8080", "127.0.0.1:0");
+    fs::write(home.path().join("routes.yaml"), complete(home.path(), &text)).unwrap();
+    let mut command = Command::new(own_layer());
+    let mut process = Process::ours(private(command.arg("run"), home.path()));
+    let address = process.wait_for("the address", |line| {
+        let line: serde_json::Value = serde_json::from_str(line).ok()?;
+        let ours = line["message"] == "listening" && line["listener"] == "http";
+        ours.then(|| line["address"].as_str()?.parse::<std::net::SocketAddr>().ok())?
+    });
+    let get = |target: &str, field: &str| {
+        let fields = [field, "Connection: close"];
+        Client::connect(address).exchange("GET", "localhost", target, &fields)
+    };
+    let refused = get("/orders/7", "X-Team: green");
+    assert_eq!((refused.status, &*refused.text()), (403, "which team are you?\n"));
+    let passed = get("/orders/7", "X-Team: blue");
+    assert_eq!((passed.status, &*passed.text()), (200, "your orders\n"));
+    assert_eq!(passed.header("x-checked-by"), Some("team"));
+    let other = get("/other", "X-Team: green");
+    assert_eq!((other.status, other.header("x-checked-by")), (200, None));
+}
+
+#[test]
+fn settings_a_layer_does_not_like_refuse_the_file() {
+    let home = temporary();
+    let text = own_routes().replace("allow: [red, blue]", "alow: [red]");
+    fs::write(home.path().join("routes.yaml"), &text).unwrap();
+    let check = |binary: &Path| {
+        let mut command = Command::new(binary);
+        private(command.arg("check"), home.path()).output().unwrap()
+    };
+    let output = check(&own_layer());
+    let said = everything(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("`team` needs the names of teams"), "{said}");
+    let line = 1 + text.lines().position(|line| line.contains("alow")).unwrap();
+    assert!(said.contains(&format!("routes.yaml:{line}:")), "{said}");
+    // A binary without the layer says that it has none of this name.
+    let said = everything(&check(Path::new(BINARY)));
+    assert!(said.contains("team") && said.contains(&format!("routes.yaml:{line}:")), "{said}");
 }

@@ -21,5 +21,6 @@ mod routing;
 mod sse;
 mod stress;
 mod support;
+mod tidy;
 mod upstream_faults;
 mod websocket;

@@ -5,7 +5,7 @@ use http::{
     HeaderName, HeaderValue, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::accept::prefers_html;
 use crate::{
@@ -146,23 +146,27 @@ fn percent_encoded(text: &str) -> String {
     out
 }
 
-/// RFC 9457.
+/// RFC 9457, the standard's own members first, and a line end for those who read it in a terminal.
 fn problem(error: &Error, exchange: &Exchange) -> String {
     let reason = error.reason();
-    let mut members = Map::new();
-    let mut set = |key: &str, value: Value| members.insert(key.to_owned(), value);
+    let mut out = String::with_capacity(256);
+    let mut set = |key: &str, value: Value| {
+        out.push(if out.is_empty() { '{' } else { ',' });
+        out.push_str(&format!("\"{key}\":{value}"));
+    };
     set("type", format!("urn:tidegate:reason:{}", reason.word()).into());
     set("title", reason.title().into());
     set("status", reason.status().as_u16().into());
-    set("reason", reason.word().into());
     if let Some(detail) = error.public_detail() {
         set("detail", detail.into());
     }
+    set("reason", reason.word().into());
     if !exchange.route.name.is_empty() {
         set("route", (*exchange.route.name).into());
     }
     set("request_id", exchange.id.as_str().into());
-    Value::Object(members).to_string()
+    out.push_str("}\n");
+    out
 }
 
 fn text(error: &Error, exchange: &Exchange) -> String {

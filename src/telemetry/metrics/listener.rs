@@ -104,7 +104,7 @@ impl ListenerMetrics {
         &self.name
     }
 
-    /// Its position, for [`crate::telemetry::exchange::Connection::listener_id`]. It is the same
+    /// Its position, for [`crate::server::client::Connection::listener_id`]. It is the same
     /// for a listener of the same name as long as the process runs.
     pub fn id(&self) -> usize {
         self.id

@@ -1,3 +1,5 @@
+//! What is asked of DNS, and what becomes of the answers.
+
 use std::{
     net::UdpSocket,
     sync::atomic::{AtomicUsize, Ordering},
