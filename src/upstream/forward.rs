@@ -124,9 +124,7 @@ impl Settings {
             return Box::pin(self.tunnel(upstream, head, request, exchange)).await;
         }
         // The wire waits for this word before it reads on.
-        if exchange.hop.upgrade.is_some() {
-            exchange.connection.state.decide_upgrade(Upgrade::Refused);
-        }
+        exchange.decide_upgrade(Upgrade::Refused);
         let permit = upstream.admission.enter(upstream.connect_timeout).await?;
         let (endpoint, mut checkout) = self.reach(upstream, &exchange, Want::Any).await?;
         let in_flight = InFlight::new(Arc::clone(&endpoint));
