@@ -302,6 +302,7 @@ impl Settings {
         exchange.note(|outcome| outcome.upstream_time = Some(took));
         result
             .map_err(|mut error| {
+                outgoing::frame_body(&mut head, &body);
                 let again = error.take_message().map(|request| Box::new(request.into_parts()));
                 Failure { error: classify(error.error(), endpoint, exchange), again }
             })

@@ -2,9 +2,10 @@
 //! answer without what belongs to the hop it came over.
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Uri, Version,
+    HeaderMap, HeaderName, HeaderValue, Method, Uri, Version,
     header::{
-        CONNECTION, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, TE, TRANSFER_ENCODING, UPGRADE,
+        CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, TE,
+        TRANSFER_ENCODING, UPGRADE,
     },
     request, response,
     uri::{Authority, PathAndQuery, Scheme},
@@ -12,6 +13,7 @@ use http::{
 
 use super::endpoint::Endpoint;
 use crate::{
+    body::Body,
     error::{Error, Reason},
     server::{forwarding::HopRequest, gate},
 };
@@ -51,6 +53,18 @@ fn join_cookies(headers: &mut HeaderMap) {
     let (Some(first), Some(_)) = (crumbs.next(), crumbs.next()) else { return };
     let mut line = first.as_bytes().to_vec();
     for crumb in headers.get_all(COOKIE).iter().skip(1) {
+/// A body of unknown length goes in chunks. hyper does so by itself, but leaves the body of these two
+/// methods out unless the head announces it.
+pub(crate) fn frame_body(head: &mut request::Parts, body: &Body) {
+    if matches!(head.method, Method::GET | Method::HEAD)
+        && !body.is_empty()
+        && !head.headers.contains_key(CONTENT_LENGTH)
+        && http_body::Body::size_hint(body).exact().is_none()
+    {
+        head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
         line.extend_from_slice(b"; ");
         line.extend_from_slice(crumb.as_bytes());
     }
