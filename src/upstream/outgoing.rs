@@ -130,6 +130,10 @@ pub(crate) fn clean(head: &mut response::Parts, ours: &HeaderName) -> bool {
     }
     if own {
         headers.remove(ours);
+        if headers.contains_key(TRANSFER_ENCODING) {
+            // The chunks were what counted (RFC 9112 section 6.3), and they are gone.
+            headers.remove(CONTENT_LENGTH);
+        }
     }
     via
 }
