@@ -36,7 +36,13 @@ pub(crate) fn for_h1(
     if let Some(host) = host {
         head.headers.insert(HOST, host);
     } else if !head.headers.contains_key(HOST) {
-        head.headers.insert(HOST, endpoint.authority.clone());
+        // Made ready for HTTP/2 before, the Host is in the target.
+        let before = head.uri.authority().and_then(|it| HeaderValue::from_str(it.as_str()).ok());
+        head.headers.insert(HOST, before.unwrap_or_else(|| endpoint.authority.clone()));
+    }
+    if head.uri.authority().is_some() {
+        let path = head.uri.path_and_query().cloned();
+        head.uri = path.unwrap_or_else(|| PathAndQuery::from_static("/")).into();
     }
     if hop.trailers {
         head.headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -47,12 +53,6 @@ pub(crate) fn for_h1(
     }
 }
 
-/// HTTP/2 may split the Cookie field; HTTP/1.1 has one (RFC 9113 section 8.2.3).
-fn join_cookies(headers: &mut HeaderMap) {
-    let mut crumbs = headers.get_all(COOKIE).iter();
-    let (Some(first), Some(_)) = (crumbs.next(), crumbs.next()) else { return };
-    let mut line = first.as_bytes().to_vec();
-    for crumb in headers.get_all(COOKIE).iter().skip(1) {
 /// A body of unknown length goes in chunks. hyper does so by itself, but leaves the body of these two
 /// methods out unless the head announces it.
 pub(crate) fn frame_body(head: &mut request::Parts, body: &Body) {
@@ -65,6 +65,12 @@ pub(crate) fn frame_body(head: &mut request::Parts, body: &Body) {
     }
 }
 
+/// HTTP/2 may split the Cookie field; HTTP/1.1 has one (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(_)) = (crumbs.next(), crumbs.next()) else { return };
+    let mut line = first.as_bytes().to_vec();
+    for crumb in headers.get_all(COOKIE).iter().skip(1) {
         line.extend_from_slice(b"; ");
         line.extend_from_slice(crumb.as_bytes());
     }
@@ -82,7 +88,9 @@ pub(crate) fn for_h2(
 ) -> Result<(), Error> {
     head.version = Version::HTTP_2;
     let client = head.headers.remove(HOST);
-    let host = host.or(client).unwrap_or_else(|| endpoint.authority.clone());
+    // A request that is sent again has been made ready once: its Host is in the target already.
+    let before = || HeaderValue::from_str(head.uri.authority()?.as_str()).ok();
+    let host = host.or(client).or_else(before).unwrap_or_else(|| endpoint.authority.clone());
     let authority = Authority::try_from(host.as_bytes())
         .map_err(|_| Error::new(Reason::BadHost, "a Host that is no authority"))?;
     let path = head.uri.path_and_query().cloned();
@@ -122,6 +130,10 @@ pub(crate) fn clean(head: &mut response::Parts, ours: &HeaderName) -> bool {
         let tokens: Vec<_> = headers.get_all(CONNECTION).iter().cloned().collect();
         headers.remove(CONNECTION);
         gate::remove_named(headers, &tokens);
+        if headers.contains_key(TRANSFER_ENCODING) {
+            // The chunks were what counted (RFC 9112 section 6.3), and they are gone.
+            headers.remove(CONTENT_LENGTH);
+        }
         for name in [KEEP_ALIVE, TRANSFER_ENCODING, UPGRADE, PROXY_CONNECTION] {
             headers.remove(name);
         }
@@ -130,10 +142,6 @@ pub(crate) fn clean(head: &mut response::Parts, ours: &HeaderName) -> bool {
     }
     if own {
         headers.remove(ours);
-        if headers.contains_key(TRANSFER_ENCODING) {
-            // The chunks were what counted (RFC 9112 section 6.3), and they are gone.
-            headers.remove(CONTENT_LENGTH);
-        }
     }
     via
 }
