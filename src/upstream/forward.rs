@@ -260,6 +260,13 @@ impl Settings {
         exchange: &Exchange,
         want: Want,
     ) -> Result<Checkout, Error> {
+        // A connection of another worker is better than none: these are never given up while used.
+        if endpoint.permits.available_permits() == 0
+            && let Some(shared) = endpoint.pool.any_h2()
+        {
+            note_try(exchange, endpoint);
+            return Ok(Checkout::H2(shared));
+        }
         let want = if endpoint.wants_h2(exchange.grpc) { Want::H2 } else { want };
         note_try(exchange, endpoint);
         Ok(match connect::open(endpoint, want).await? {

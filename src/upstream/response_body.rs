@@ -100,17 +100,17 @@ impl UpstreamBody {
 
 /// Puts a connection back, at once if it is ready, else as soon as it is.
 pub(crate) fn give_back(endpoint: &Arc<Endpoint>, mut sender: http1::SendRequest<Body>) {
-    if endpoint.has_waiters() || sender.is_closed() {
+    if sender.is_closed() {
         return;
     }
     if sender.is_ready() {
-        endpoint.pool.put(sender);
+        endpoint.keep(sender);
         return;
     }
     let endpoint = Arc::clone(endpoint);
     tokio::spawn(async move {
         if sender.ready().await.is_ok() {
-            endpoint.pool.put(sender);
+            endpoint.keep(sender);
         }
     });
 }
