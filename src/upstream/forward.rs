@@ -68,6 +68,9 @@ enum Checkout {
 /// be repeated keeps a copy of its head for that case.
 const STALE: Duration = Duration::from_millis(1);
 
+/// New connections tried when the one taken was closed before the request was sent.
+const REPEATS: u32 = 2;
+
 thread_local! {
     static SEED: Cell<u64> = Cell::new(rand::random::<u64>() | 1);
 }
@@ -130,6 +133,7 @@ impl Settings {
         let in_flight = InFlight::new(Arc::clone(&endpoint));
         let mut spare = Spare::of(&head, &body, &checkout);
         let mut request = (head, body);
+        let mut repeats = REPEATS;
         loop {
             let sent = self.send(upstream, &endpoint, checkout, request, &exchange).await;
             let failure = match sent {
@@ -142,6 +146,11 @@ impl Settings {
             // A pooled connection was closed under the request: once more, on a new one.
             let Some(again) = failure.again.map(|again| *again).or_else(|| spare.take()) else {
                 return Err(failure.error);
+            };
+            // An upstream that closes everything it accepts must not keep us busy for ever.
+            repeats = match repeats.checked_sub(1) {
+                Some(left) => left,
+                None => return Err(failure.error),
             };
             spare = None;
             request = again;
@@ -251,6 +260,13 @@ impl Settings {
             note_try(exchange, endpoint);
             return Ok(Checkout::H2(shared));
         }
+        // A connection of another worker is better than none: these are never given up while used.
+        if endpoint.permits.available_permits() == 0
+            && let Some(shared) = endpoint.pool.any_h2()
+        {
+            note_try(exchange, endpoint);
+            return Ok(Checkout::H2(shared));
+        }
         self.open(endpoint, exchange, Want::H2).await
     }
 
@@ -260,13 +276,6 @@ impl Settings {
         exchange: &Exchange,
         want: Want,
     ) -> Result<Checkout, Error> {
-        // A connection of another worker is better than none: these are never given up while used.
-        if endpoint.permits.available_permits() == 0
-            && let Some(shared) = endpoint.pool.any_h2()
-        {
-            note_try(exchange, endpoint);
-            return Ok(Checkout::H2(shared));
-        }
         let want = if endpoint.wants_h2(exchange.grpc) { Want::H2 } else { want };
         note_try(exchange, endpoint);
         Ok(match connect::open(endpoint, want).await? {
@@ -293,6 +302,7 @@ impl Settings {
         let result = match checkout {
             Checkout::H1(mut sender, _) => {
                 outgoing::for_h1(&mut head, endpoint, host, &exchange.hop);
+                outgoing::frame_body(&mut head, &body);
                 let request = expect::prepare(http::Request::from_parts(head, body), exchange);
                 let response = limit.run(sender.try_send_request(request)).await?;
                 response.map(|response| (response, HeldConnection::H1(sender)))
@@ -309,7 +319,6 @@ impl Settings {
         exchange.note(|outcome| outcome.upstream_time = Some(took));
         result
             .map_err(|mut error| {
-                outgoing::frame_body(&mut head, &body);
                 let again = error.take_message().map(|request| Box::new(request.into_parts()));
                 Failure { error: classify(error.error(), endpoint, exchange), again }
             })
