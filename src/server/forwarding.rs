@@ -106,7 +106,7 @@ pub(crate) fn add(
         }
     }
     let real = match client {
-        Some(client) if keep => HeaderValue::from_str(&client.to_string()).ok(),
+        Some(client) if trusted => HeaderValue::from_str(&client.to_string()).ok(),
         _ => None,
     };
     headers.insert(X_REAL_IP, real.unwrap_or_else(|| connection.peer_value.clone()));
