@@ -70,6 +70,10 @@ pub(crate) struct ClientState {
     head_since: AtomicU64,
     /// Nanoseconds since the epoch at which a write began to block; 0: none does.
     blocked_since: AtomicU64,
+    /// HTTP/2 answers whose next piece nobody asks for, because the client's window is closed.
+    held_answers: AtomicU32,
+    /// Nanoseconds since the epoch at which a piece of one was last asked for.
+    asked: AtomicU64,
     /// At least one request was read.
     pub(crate) served: AtomicBool,
     /// Its driver has dropped the protocol and waits for the next byte.
@@ -209,6 +213,18 @@ impl ClientState {
 
     /// Its answer has ended.
     pub(crate) fn end_request(&self) {
+    /// A piece of an HTTP/2 answer was handed out, and the next not asked for yet.
+    pub(crate) fn hold_answer(&self) {
+        self.held_answers.fetch_add(1, Ordering::Relaxed);
+        self.asked.store(now_nanos(), Ordering::Relaxed);
+    }
+
+    /// The next piece is asked for, or never will be.
+    pub(crate) fn release_answer(&self) {
+        self.held_answers.fetch_sub(1, Ordering::Relaxed);
+        self.asked.store(now_nanos(), Ordering::Relaxed);
+    }
+
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -274,6 +290,9 @@ impl ClientState {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ages {
     /// Since the last byte came in.
+            held: (self.held_answers.load(Ordering::Relaxed) > 0)
+                .then(|| age(self.asked.load(Ordering::Relaxed)))
+                .flatten(),
     pub(crate) idle: Duration,
     /// Since the first byte of a head that is not complete.
     pub(crate) head: Option<Duration>,
@@ -286,3 +305,5 @@ pub(crate) fn now_nanos() -> u64 {
     let elapsed = Instant::now().saturating_duration_since(*EPOCH);
     (elapsed.as_secs() * 1_000_000_000 + u64::from(elapsed.subsec_nanos())).max(1)
 }
+    /// Since the client last took anything of the HTTP/2 answers that wait for it.
+    pub(crate) held: Option<Duration>,

@@ -100,8 +100,8 @@ fn judge(
 ) -> Option<Order> {
     use std::sync::atomic::Ordering::Relaxed;
     let state = &connection.state;
-    let Ages { idle, head, blocked } = state.ages(now);
-    if blocked.is_some_and(|age| age > WRITE_IDLE) {
+    let Ages { idle, head, blocked, held } = state.ages(now);
+    if blocked.or(held).is_some_and(|age| age > WRITE_IDLE) {
         return Some(Order::Kill);
     }
     if state.tunnel.load(Relaxed) || state.in_flight() > 0 {
