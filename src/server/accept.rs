@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{
-    client::{Connection, TlsSession},
+    client::{Connection, Order, TlsSession},
     connection::{self, Version},
     listener::Listener,
     registry::Registry,
@@ -204,5 +204,9 @@ async fn serve<S>(
     let protocol = if version == Version::H2 { Protocol::H2 } else { Protocol::H1 };
     let counted = listener.metrics.connection(protocol);
     let registration = registry.add(Arc::clone(&connection), Arc::clone(&listener), counted);
+    if listener.is_closing() {
+        // It came out of the backlog, after everybody was asked.
+        connection.state.order(Order::Drain);
+    }
     connection::serve(stream, version, gateway, listener, connection, registration).await;
 }

@@ -114,6 +114,9 @@ pub(crate) enum Upgrade {
     Refused,
 }
 
+/// How long a drain waits for the first request of a new connection.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// The method of the well-formed request that takes the place of a refused one; no route sees it.
 pub(crate) const REFUSED_METHOD: &str = "TIDEGATE-REFUSED";
 
@@ -170,6 +173,11 @@ impl ClientState {
         self.orders.load(Ordering::Relaxed) != 0
     }
 
+    /// Opened a moment ago, its first request still under way: no client expects to lose that one.
+    pub(crate) fn is_fresh(&self) -> bool {
+        !self.served.load(Ordering::Relaxed) && self.ages(now_nanos()).idle < FRESH
+    }
+
     /// Takes an order back.
     pub(crate) fn done(&self, order: Order) {
         self.orders.fetch_and(!(order as u8), Ordering::Relaxed);
@@ -205,14 +213,6 @@ impl ClientState {
         }
     }
 
-    /// A request begins.
-    pub(crate) fn begin_request(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        self.served.store(true, Ordering::Relaxed);
-    }
-
-    /// Its answer has ended.
-    pub(crate) fn end_request(&self) {
     /// A piece of an HTTP/2 answer was handed out, and the next not asked for yet.
     pub(crate) fn hold_answer(&self) {
         self.held_answers.fetch_add(1, Ordering::Relaxed);
@@ -225,6 +225,14 @@ impl ClientState {
         self.asked.store(now_nanos(), Ordering::Relaxed);
     }
 
+    /// A request begins.
+    pub(crate) fn begin_request(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.served.store(true, Ordering::Relaxed);
+    }
+
+    /// Its answer has ended.
+    pub(crate) fn end_request(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -282,6 +290,9 @@ impl ClientState {
             idle: Duration::from_nanos(now.saturating_sub(self.active.load(Ordering::Relaxed))),
             head: age(self.head_since.load(Ordering::Relaxed)),
             blocked: age(self.blocked_since.load(Ordering::Relaxed)),
+            held: (self.held_answers.load(Ordering::Relaxed) > 0)
+                .then(|| age(self.asked.load(Ordering::Relaxed)))
+                .flatten(),
         }
     }
 }
@@ -290,14 +301,13 @@ impl ClientState {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ages {
     /// Since the last byte came in.
-            held: (self.held_answers.load(Ordering::Relaxed) > 0)
-                .then(|| age(self.asked.load(Ordering::Relaxed)))
-                .flatten(),
     pub(crate) idle: Duration,
     /// Since the first byte of a head that is not complete.
     pub(crate) head: Option<Duration>,
     /// Since a write began to block.
     pub(crate) blocked: Option<Duration>,
+    /// Since the client last took anything of the HTTP/2 answers that wait for it.
+    pub(crate) held: Option<Duration>,
 }
 
 /// Nanoseconds since the epoch, at least 1.
@@ -305,5 +315,3 @@ pub(crate) fn now_nanos() -> u64 {
     let elapsed = Instant::now().saturating_duration_since(*EPOCH);
     (elapsed.as_secs() * 1_000_000_000 + u64::from(elapsed.subsec_nanos())).max(1)
 }
-    /// Since the client last took anything of the HTTP/2 answers that wait for it.
-    pub(crate) held: Option<Duration>,

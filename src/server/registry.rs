@@ -118,7 +118,8 @@ fn judge(
     let limit = if state.served.load(Relaxed) { limits.idle } else { limits.header };
     if idle > limit + CLOSE_GRACE {
         Some(Order::Kill)
-    } else if idle > limit {
+    } else if idle > limit || (state.ordered(Order::Drain) && !state.served.load(Relaxed)) {
+        // Asked again, a new connection no longer waits for its first request.
         Some(Order::Drain)
     } else {
         (idle > PARK_AFTER && blocked.is_none() && !state.parked.load(Relaxed))
@@ -141,5 +142,47 @@ impl Drop for Registration {
         if let Some((connection, listener)) = removed {
             listener.closed(&connection);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::model::ListenerTimeouts;
+
+    const LIMITS: ListenerTimeouts = ListenerTimeouts {
+        handshake: Duration::from_secs(10),
+        header: Duration::from_secs(10),
+        idle: Duration::from_secs(75),
+    };
+
+    fn in_seconds(connection: &Connection, seconds: u64) -> Option<Order> {
+        judge(connection, LIMITS, now_nanos() + seconds * 1_000_000_000)
+    }
+
+    fn connection() -> Connection {
+        let connection = Connection::new("web".into(), 0, None, 0, None, true);
+        connection.state.touch();
+        connection
+    }
+
+    #[test]
+    fn an_http2_client_that_never_opens_its_window_is_cut_off() {
+        let connection = connection();
+        connection.state.begin_request();
+        assert_eq!(in_seconds(&connection, 600), None, "waiting for an upstream is no fault");
+        connection.state.hold_answer();
+        assert_eq!(in_seconds(&connection, 50), None);
+        assert_eq!(in_seconds(&connection, 70), Some(Order::Kill));
+        connection.state.release_answer();
+        assert_eq!(in_seconds(&connection, 70), None);
+    }
+
+    #[test]
+    fn a_new_connection_is_asked_again_when_it_sends_nothing_while_draining() {
+        let connection = connection();
+        connection.state.order(Order::Drain);
+        assert!(connection.state.is_fresh());
+        assert_eq!(in_seconds(&connection, 2), Some(Order::Drain));
     }
 }
