@@ -99,6 +99,40 @@ fn one_connection_serves_everybody_in_turn() {
     assert_eq!(served, 400);
 }
 
+/// Answers every HTTP/2 request with an empty 200; ends with the process.
+fn h2_upstream() -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    std::thread::spawn(move || {
+        block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut http = h2::server::handshake(stream).await.unwrap();
+                    while let Some(Ok((_, mut respond))) = http.accept().await {
+                        let _ = respond.send_response(http::Response::new(()), true);
+                    }
+                });
+            }
+        });
+    });
+    address
+}
+
+#[test]
+fn workers_share_the_only_http2_connection() {
+    let gateway = Gateway::start(&format!(
+        "upstreams: {{ one: {{ endpoints: [\"h2c://{}\"], limits: {{ connections: 1 }} }} }}\n\
+         routes: {{ app: {{ to: one }} }}\n",
+        h2_upstream()
+    ));
+    // Connections are spread over two workers: twenty of them surely reach both.
+    for _ in 0..20 {
+        assert_eq!(gateway.get("h", "/").status, 200);
+    }
+}
+
 #[test]
 fn a_new_connection_may_send_its_first_request_while_draining() {
     let upstream = Raw::text("served");
