@@ -99,7 +99,7 @@ fn one_connection_serves_everybody_in_turn() {
     assert_eq!(served, 400);
 }
 
-/// Answers every HTTP/2 request with an empty 200; ends with the process.
+/// Answers every HTTP/2 request but `/hold` with an empty 200; ends with the process.
 fn h2_upstream() -> std::net::SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -110,7 +110,12 @@ fn h2_upstream() -> std::net::SocketAddr {
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(async move {
                     let mut http = h2::server::handshake(stream).await.unwrap();
-                    while let Some(Ok((_, mut respond))) = http.accept().await {
+                    let mut held = Vec::new();
+                    while let Some(Ok((request, mut respond))) = http.accept().await {
+                        if request.uri().path() == "/hold" {
+                            held.push(respond);
+                            continue;
+                        }
                         let _ = respond.send_response(http::Response::new(()), true);
                     }
                 });
@@ -127,6 +132,9 @@ fn workers_share_the_only_http2_connection() {
          routes: {{ app: {{ to: one }} }}\n",
         h2_upstream()
     ));
+    let mut first = gateway.client();
+    first.request("GET", "h", "/hold", &[]);
+    pause(Duration::from_millis(300)); // until the connection is in use
     // Connections are spread over two workers: twenty of them surely reach both.
     for _ in 0..20 {
         assert_eq!(gateway.get("h", "/").status, 200);
