@@ -88,6 +88,11 @@ fn location(request: &Request, to: &Template, keep_query: bool) -> Result<String
         "query" => query,
         other => captures.as_ref().and_then(|found| found.get(other)),
     });
+    if target.starts_with("//") && !to.begins_with("//") {
+        // What was captured begins with a slash: another host would be named by it.
+        let path = target.trim_start_matches('/').len();
+        target.replace_range(..target.len() - path, "/");
+    }
     if let Some(query) = query
         && keep_query
         && !to.names().any(|name| name == "query")

@@ -51,6 +51,11 @@ impl Template {
         })
     }
 
+    /// Whether it begins with this text.
+    pub fn begins_with(&self, text: &str) -> bool {
+        matches!(self.parts.first(), Some(Part::Text(first)) if first.starts_with(text))
+    }
+
     /// Fills it; what is not known is left empty.
     pub fn render<'v>(&self, value: impl Fn(&str) -> Option<&'v str>) -> String {
         let mut text = String::new();

@@ -100,10 +100,10 @@ impl http_body::Body for DeadlineBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
-            return Poll::Ready(frame);
+        // The time first: an answer that always has more would never be looked at otherwise.
+        if self.sleep.as_mut().poll(cx).is_pending() {
+            return Pin::new(&mut self.body).poll_frame(cx);
         }
-        std::task::ready!(self.sleep.as_mut().poll(cx));
         if let Some(exchange) = &self.exchange {
             exchange.note(|outcome| {
                 outcome.reason.get_or_insert(Reason::RequestTimeout);
@@ -142,6 +142,21 @@ mod tests {
         assert_eq!(error.expect_err("late").reason(), Reason::RequestTimeout);
         let answer = TimeoutLayer::new(Duration::from_secs(4)).layer(slow).oneshot(request()).await;
         assert!(answer.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_always_has_more_is_cut() {
+        use http_body_util::{BodyExt, StreamBody};
+        let flood = service_fn(|_: Request| async {
+            let piece = || Ok::<_, BoxError>(Frame::data(Bytes::from_static(b"x")));
+            let body = StreamBody::new(futures_util::stream::repeat_with(piece));
+            Ok::<_, Error>(Response::new(Body::wrap(body)))
+        });
+        let layer = TimeoutLayer::new(Duration::from_secs(2));
+        let mut body = layer.layer(flood).oneshot(request()).await.expect("a head").into_body();
+        assert!(body.frame().await.expect("more").is_ok());
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert!(body.frame().await.expect("an end").is_err());
     }
 
     #[tokio::test(start_paused = true)]

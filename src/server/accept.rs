@@ -10,9 +10,9 @@ use tokio::{
 };
 
 use super::{
-    client::{Connection, TlsSession},
+    client::{Connection, Order, TlsSession},
     connection::{self, Version},
-    listener::Listener,
+    listener::{Listener, Place},
     registry::Registry,
 };
 use crate::{
@@ -113,17 +113,17 @@ where
     let (limit, timeout, protocols) =
         (settings.max_connections, settings.timeouts.handshake, settings.protocols);
     drop(settings);
-    if listener.open() >= limit {
+    let Some(place) = listener.place(limit) else {
         listener.metrics.refused();
         if listener.tls.is_none() {
             // Best effort: the client may be gone.
             let _ = tokio::time::timeout(FAREWELL, say_full(&mut stream)).await;
         }
         return;
-    }
+    };
     let Some(terminator) = &listener.tls else {
         let version = plain_version(protocols);
-        return serve(stream, version, None, peer, shared).await;
+        return serve(stream, version, None, (peer, place), shared).await;
     };
     let acceptor = tokio_rustls::TlsAcceptor::from(terminator.config());
     let accepted = tokio::select! {
@@ -140,7 +140,7 @@ where
             };
             let tls = describe(session);
             listener.metrics.handshake(tls.version, Handshake::Ok);
-            serve(stream, version, Some(tls), peer, shared).await;
+            serve(stream, version, Some(tls), (peer, place), shared).await;
         }
         Ok(Err(error)) => {
             listener.metrics.handshake("", Handshake::Failed);
@@ -187,7 +187,7 @@ async fn serve<S>(
     stream: S,
     version: Version,
     tls: Option<TlsSession>,
-    peer: Option<SocketAddr>,
+    (peer, mut place): (Option<SocketAddr>, Place),
     shared: Shared,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -201,8 +201,11 @@ async fn serve<S>(
         tls,
         version == Version::H2,
     ));
-    let protocol = if version == Version::H2 { Protocol::H2 } else { Protocol::H1 };
-    let counted = listener.metrics.connection(protocol);
-    let registration = registry.add(Arc::clone(&connection), Arc::clone(&listener), counted);
+    place.is_now(if version == Version::H2 { Protocol::H2 } else { Protocol::H1 });
+    let registration = registry.add(Arc::clone(&connection), Arc::clone(&listener), place);
+    if listener.is_closing() {
+        // It came out of the backlog, after everybody was asked.
+        connection.state.order(Order::Drain);
+    }
     connection::serve(stream, version, gateway, listener, connection, registration).await;
 }

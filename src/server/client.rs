@@ -75,6 +75,10 @@ pub(crate) struct ClientState {
     due: AtomicU64,
     /// The sweep has found that moment past.
     overdue: AtomicBool,
+    /// HTTP/2 answers whose next piece nobody asks for, because the client's window is closed.
+    held_answers: AtomicU32,
+    /// Nanoseconds since the epoch at which a piece of one was last asked for.
+    asked: AtomicU64,
     /// At least one request was read.
     pub(crate) served: AtomicBool,
     /// Its driver has dropped the protocol and waits for the next byte.
@@ -114,6 +118,9 @@ pub(crate) enum Upgrade {
     /// They are the next request.
     Refused,
 }
+
+/// How long a drain waits for the first request of a new connection.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// The method of the well-formed request that takes the place of a refused one; no route sees it.
 pub(crate) const REFUSED_METHOD: &str = "TIDEGATE-REFUSED";
@@ -169,6 +176,11 @@ impl ClientState {
     /// Whether anything was asked.
     pub(crate) fn has_orders(&self) -> bool {
         self.orders.load(Ordering::Relaxed) != 0
+    }
+
+    /// Opened a moment ago, its first request still under way: no client expects to lose that one.
+    pub(crate) fn is_fresh(&self) -> bool {
+        !self.served.load(Ordering::Relaxed) && self.ages(now_nanos()).idle < FRESH
     }
 
     /// Takes an order back.
@@ -228,6 +240,18 @@ impl ClientState {
             self.overdue.store(true, Ordering::Relaxed);
             self.waker.wake();
         }
+    }
+
+    /// A piece of an HTTP/2 answer was handed out, and the next not asked for yet.
+    pub(crate) fn hold_answer(&self) {
+        self.held_answers.fetch_add(1, Ordering::Relaxed);
+        self.asked.store(now_nanos(), Ordering::Relaxed);
+    }
+
+    /// The next piece is asked for, or never will be.
+    pub(crate) fn release_answer(&self) {
+        self.held_answers.fetch_sub(1, Ordering::Relaxed);
+        self.asked.store(now_nanos(), Ordering::Relaxed);
     }
 
     /// A request begins.
@@ -295,6 +319,9 @@ impl ClientState {
             idle: Duration::from_nanos(now.saturating_sub(self.active.load(Ordering::Relaxed))),
             head: age(self.head_since.load(Ordering::Relaxed)),
             blocked: age(self.blocked_since.load(Ordering::Relaxed)),
+            held: (self.held_answers.load(Ordering::Relaxed) > 0)
+                .then(|| age(self.asked.load(Ordering::Relaxed)))
+                .flatten(),
         }
     }
 }
@@ -308,6 +335,8 @@ pub(crate) struct Ages {
     pub(crate) head: Option<Duration>,
     /// Since a write began to block.
     pub(crate) blocked: Option<Duration>,
+    /// Since the client last took anything of the HTTP/2 answers that wait for it.
+    pub(crate) held: Option<Duration>,
 }
 
 /// Nanoseconds since the epoch, at least 1.

@@ -103,19 +103,20 @@ where
         }
         let more = poll_fn(|cx| {
             connection.state.waker.register(cx.waker());
-            if must_close(connection) {
+            if connection.state.ordered(Order::Kill) {
                 return Poll::Ready(Ok(0));
             }
-            wire.poll_more(cx)
+            let more = wire.poll_more(cx);
+            let drained = connection.state.ordered(Order::Drain) && !connection.state.is_fresh();
+            if more.is_pending() && drained {
+                return Poll::Ready(Ok(0));
+            }
+            more
         });
         if more.await.unwrap_or(0) == 0 {
             return None;
         }
     }
-}
-
-fn must_close(connection: &Connection) -> bool {
-    connection.state.ordered(Order::Drain) || connection.state.ordered(Order::Kill)
 }
 
 // === HTTP/1 ===
@@ -184,11 +185,16 @@ where
 {
     let state = &connection.state;
     state.waker.register(cx.waker());
-    if must_close(connection) {
+    if state.ordered(Order::Kill) {
         return Pin::new(wire).poll_shutdown(cx).map_ok(|()| false);
     }
     state.done(Order::Park);
-    wire.poll_fill(cx)
+    // What has arrived already is answered, drain or not.
+    let filled = wire.poll_fill(cx);
+    if filled.is_pending() && state.ordered(Order::Drain) && !state.is_fresh() {
+        return Pin::new(wire).poll_shutdown(cx).map_ok(|()| false);
+    }
+    filled
 }
 
 fn poll_turn<S>(
@@ -208,6 +214,10 @@ where
         }
         if state.ordered(Order::Drain) && !*draining {
             *draining = true;
+            // hyper would close a connection it has not read from yet, request or not.
+            if let Poll::Ready(result) = Pin::new(&mut **http).poll(cx) {
+                return Poll::Ready(Turn::Closed(result));
+            }
             Pin::new(&mut **http).graceful_shutdown();
         }
         if state.ordered(Order::Park) {

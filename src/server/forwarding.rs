@@ -33,6 +33,8 @@ const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 pub(crate) struct HopRequest {
     /// The protocol of `Upgrade`, when `Connection: upgrade` asked for it.
     pub(crate) upgrade: Option<HeaderValue>,
+    /// There was an `Upgrade`, asked for or not: the wire holds what follows the request.
+    pub(crate) held: bool,
     /// `TE: trailers`.
     pub(crate) trailers: bool,
     /// `Expect: 100-continue`.
@@ -49,6 +51,7 @@ pub(crate) fn strip(headers: &mut HeaderMap, fields: Fields) -> HopRequest {
     if fields.upgrade {
         let asked = has_token(headers, &CONNECTION, "upgrade");
         hop.upgrade = headers.remove(UPGRADE).filter(|_| asked);
+        hop.held = true;
     }
     if fields.expect {
         let expectation = headers.remove(EXPECT);
@@ -116,7 +119,7 @@ pub(crate) fn add(
         }
     }
     let real = match client {
-        Some(client) if keep => HeaderValue::from_str(&client.to_string()).ok(),
+        Some(client) if trusted => HeaderValue::from_str(&client.to_string()).ok(),
         _ => None,
     };
     headers.insert(X_REAL_IP, real.unwrap_or_else(|| connection.peer_value.clone()));

@@ -12,13 +12,13 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, Guard};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::sync::Notify;
 
-use super::{client::Connection, systemd::InheritedFds, tls::TlsTerminator};
+use super::{systemd::InheritedFds, tls::TlsTerminator};
 use crate::{
     config::model::{self, Address, Name},
-    telemetry::metrics::{ListenerMetrics, Metrics},
+    telemetry::metrics::{ConnectionGuard, ListenerMetrics, Metrics, Protocol},
 };
 
 /// What all connections of a listener share.
@@ -101,17 +101,14 @@ impl Listener {
         self.settings.store(Arc::new(settings));
     }
 
-    /// Connections open.
-    pub(crate) fn open(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn opened(&self, _: &Connection) {
-        self.open.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn closed(&self, _: &Connection) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
+    /// Takes a place for a connection from the moment it is accepted, unless all are taken.
+    pub(crate) fn place(self: &Arc<Self>, limit: usize) -> Option<Place> {
+        if self.open.fetch_add(1, Ordering::Relaxed) >= limit {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        let counted = self.metrics.connection(Protocol::Handshake);
+        Some(Place { listener: Arc::clone(self), counted })
     }
 
     /// No more connections are accepted.
@@ -120,12 +117,37 @@ impl Listener {
         self.closed.notify_waiters();
     }
 
+    /// Whether [`Self::close`] was called.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
     /// Waits for [`Self::close`].
     pub(crate) async fn until_closed(&self) {
         let notified = self.closed.notified();
         if !self.closing.load(Ordering::Acquire) {
             notified.await;
         }
+    }
+}
+
+/// The place of one connection among those a listener may have, and in its metrics.
+#[derive(Debug)]
+pub(crate) struct Place {
+    listener: Arc<Listener>,
+    counted: ConnectionGuard,
+}
+
+impl Place {
+    /// The connection speaks this from now on.
+    pub(crate) fn is_now(&mut self, protocol: Protocol) {
+        self.counted.set(protocol);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.listener.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -182,7 +204,8 @@ fn no_ipv6(error: &io::Error) -> bool {
 }
 
 fn tcp_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket =
+        Socket::new(Domain::for_address(address), Type::STREAM, Some(socket2::Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if shared {
         socket.set_reuse_port(true)?;

@@ -8,9 +8,9 @@ use parking_lot::Mutex;
 
 use super::{
     client::{Ages, Connection, Order, now_nanos},
-    listener::Listener,
+    listener::{Listener, Place},
 };
-use crate::telemetry::metrics::{ConnectionGuard, Protocol};
+use crate::telemetry::metrics::Protocol;
 
 /// All connections of a worker.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ struct Inner {
 pub(crate) struct Registration {
     registry: Arc<Registry>,
     id: u64,
-    counted: ConnectionGuard,
+    place: Place,
 }
 
 /// A quiet connection gives back the memory of its protocol after this long.
@@ -47,14 +47,13 @@ impl Registry {
         self: &Arc<Self>,
         connection: Arc<Connection>,
         listener: Arc<Listener>,
-        counted: ConnectionGuard,
+        place: Place,
     ) -> Registration {
         let mut inner = self.inner.lock();
         inner.next += 1;
         let id = inner.next;
-        listener.opened(&connection);
         inner.connections.insert(id, (connection, listener));
-        Registration { registry: Arc::clone(self), id, counted }
+        Registration { registry: Arc::clone(self), id, place }
     }
 
     /// Connections open, tunnels included.
@@ -101,8 +100,8 @@ fn judge(
 ) -> Option<Order> {
     use std::sync::atomic::Ordering::Relaxed;
     let state = &connection.state;
-    let Ages { idle, head, blocked } = state.ages(now);
-    if blocked.is_some_and(|age| age > WRITE_IDLE) {
+    let Ages { idle, head, blocked, held } = state.ages(now);
+    if blocked.or(held).is_some_and(|age| age > WRITE_IDLE) {
         return Some(Order::Kill);
     }
     if state.tunnel.load(Relaxed) || state.in_flight() > 0 {
@@ -119,7 +118,8 @@ fn judge(
     let limit = if state.served.load(Relaxed) { limits.idle } else { limits.header };
     if idle > limit + CLOSE_GRACE {
         Some(Order::Kill)
-    } else if idle > limit {
+    } else if idle > limit || (state.ordered(Order::Drain) && !state.served.load(Relaxed)) {
+        // Asked again, a new connection no longer waits for its first request.
         Some(Order::Drain)
     } else {
         (idle > PARK_AFTER && blocked.is_none() && !state.parked.load(Relaxed))
@@ -132,15 +132,54 @@ fn judge(
 impl Registration {
     /// Counts the connection as something else from now on.
     pub(crate) fn is_now(&mut self, protocol: Protocol) {
-        self.counted.set(protocol);
+        self.place.is_now(protocol);
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let removed = self.registry.inner.lock().connections.remove(&self.id);
-        if let Some((connection, listener)) = removed {
-            listener.closed(&connection);
-        }
+        self.registry.inner.lock().connections.remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::model::ListenerTimeouts;
+
+    const LIMITS: ListenerTimeouts = ListenerTimeouts {
+        handshake: Duration::from_secs(10),
+        header: Duration::from_secs(10),
+        idle: Duration::from_secs(75),
+    };
+
+    fn in_seconds(connection: &Connection, seconds: u64) -> Option<Order> {
+        judge(connection, LIMITS, now_nanos() + seconds * 1_000_000_000)
+    }
+
+    fn connection() -> Connection {
+        let connection = Connection::new("web".into(), 0, None, 0, None, true);
+        connection.state.touch();
+        connection
+    }
+
+    #[test]
+    fn an_http2_client_that_never_opens_its_window_is_cut_off() {
+        let connection = connection();
+        connection.state.begin_request();
+        assert_eq!(in_seconds(&connection, 600), None, "waiting for an upstream is no fault");
+        connection.state.hold_answer();
+        assert_eq!(in_seconds(&connection, 50), None);
+        assert_eq!(in_seconds(&connection, 70), Some(Order::Kill));
+        connection.state.release_answer();
+        assert_eq!(in_seconds(&connection, 70), None);
+    }
+
+    #[test]
+    fn a_new_connection_is_asked_again_when_it_sends_nothing_while_draining() {
+        let connection = connection();
+        connection.state.order(Order::Drain);
+        assert!(connection.state.is_fresh());
+        assert_eq!(in_seconds(&connection, 2), Some(Order::Drain));
     }
 }

@@ -106,6 +106,11 @@ impl Scanner {
         self.state == State::Head
     }
 
+    /// In the middle of a request.
+    pub(crate) fn is_in_body(&self) -> bool {
+        matches!(self.state, State::Body { .. } | State::Chunk(_))
+    }
+
     /// After a request that asked for another protocol.
     pub(crate) fn is_held(&self) -> bool {
         self.state == State::Hold

@@ -34,6 +34,8 @@ pub(crate) struct Wire<S> {
     ready: usize,
     /// 1xx answers on their way out.
     informational: Vec<u8>,
+    /// hyper has written out everything it had: only here may an interim answer stand.
+    between: bool,
     /// Bytes still read and thrown away on shutdown, so that the last answer is not destroyed by
     /// a reset.
     linger: usize,
@@ -72,6 +74,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             pending: Vec::new(),
             ready: 0,
             informational: Vec::new(),
+            between: true,
             linger: 0,
             registration,
         }
@@ -255,6 +258,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Poll::Ready(Ok(true))
     }
 
+    /// Interim answers before what hyper writes now. In the middle of an answer they would destroy
+    /// it: the client reads slowly and has pipelined, and does without them.
+    fn poll_before_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.between {
+            drop(self.connection.state.take_informational());
+        }
+        self.poll_informational(cx)
+    }
+
     fn poll_informational(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(heads) = self.connection.state.take_informational() {
             self.informational.extend_from_slice(&heads);
@@ -269,7 +281,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Poll::Ready(Ok(()))
     }
 
-    fn note_write<T>(&self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn note_write<T>(&mut self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        self.between &= !matches!(result, Poll::Ready(Ok(_)));
         self.connection.state.set_blocked(result.is_pending());
         result
     }
@@ -328,7 +341,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        ready!(this.poll_informational(cx))?;
+        ready!(this.poll_before_write(cx))?;
         let result = Pin::new(&mut this.io).poll_write(cx, bytes);
         this.note_write(result)
     }
@@ -339,7 +352,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        ready!(this.poll_informational(cx))?;
+        ready!(this.poll_before_write(cx))?;
         let result = Pin::new(&mut this.io).poll_write_vectored(cx, slices);
         this.note_write(result)
     }
@@ -350,12 +363,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        // hyper flushes when its own buffer is empty.
+        this.between = true;
         ready!(this.poll_informational(cx))?;
         Pin::new(&mut this.io).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if matches!(&this.mode, Mode::Scan(scanner) if scanner.is_in_body()) {
+            // The answer came before the end of the body, which is still being sent.
+            this.mode = Mode::Refused;
+            this.linger = LINGER_LIMIT;
+        }
         ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
         let mut space = [0; 4096];
         while this.linger > 0 {
@@ -365,5 +385,56 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
             this.linger = if count == 0 { 0 } else { this.linger.saturating_sub(count) };
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+    use crate::{
+        config::{self, Input},
+        server::{
+            listener::{Listener, Sockets},
+            registry::Registry,
+        },
+        telemetry::metrics::Metrics,
+    };
+
+    fn wire<S: AsyncRead + AsyncWrite + Unpin>(io: S) -> Wire<S> {
+        let text = "version: 1\nlisteners: { web: \"127.0.0.1:1\" }\n\
+                    routes: { a: { respond: { status: 200 } } }\n";
+        let input = Input::Text { name: "test.yaml".to_owned(), text: text.to_owned() };
+        let loaded = config::load(&[input], &|_| None);
+        let settings = loaded.config.expect("it is fine").listeners["web"].clone();
+        let metrics = Metrics::new(&[1.0]);
+        let sockets = Sockets { sockets: Vec::new(), bound: String::new(), port: 0 };
+        let listener = Arc::new(Listener::new("web".into(), settings, &sockets, None, &metrics));
+        let connection = Arc::new(Connection::new("web".into(), 0, None, 0, None, false));
+        let place = listener.place(1).expect("nobody else is there");
+        let registry = Arc::new(Registry::default());
+        let registration = registry.add(Arc::clone(&connection), listener, place);
+        Wire::new(io, connection, registration, None)
+    }
+
+    #[tokio::test]
+    async fn an_interim_answer_never_lands_inside_another_answer() {
+        let (ours, mut client) = tokio::io::duplex(64);
+        let mut wire = wire(ours);
+        // hyper has more of the first answer when the second request gets its 103.
+        assert_eq!(poll_fn(|cx| Pin::new(&mut wire).poll_write(cx, b"first ")).await.unwrap(), 6);
+        wire.connection.state.inform(b"103 late ");
+        assert_eq!(poll_fn(|cx| Pin::new(&mut wire).poll_write(cx, b"answer ")).await.unwrap(), 7);
+        poll_fn(|cx| Pin::new(&mut wire).poll_flush(cx)).await.expect("open");
+        wire.connection.state.inform(b"103 ");
+        poll_fn(|cx| Pin::new(&mut wire).poll_flush(cx)).await.expect("open");
+        assert_eq!(poll_fn(|cx| Pin::new(&mut wire).poll_write(cx, b"second")).await.unwrap(), 6);
+        drop(wire);
+        let mut seen = String::new();
+        client.read_to_string(&mut seen).await.expect("text");
+        assert_eq!(seen, "first answer 103 second");
     }
 }

@@ -80,6 +80,8 @@ pub struct Exchange {
     progress: AtomicU64,
     /// The request body has been taken whole (or there was none).
     sent: AtomicBool,
+    /// Whose the bytes after this request are was said already.
+    decided: AtomicBool,
     /// What became of it.
     outcome: Mutex<Outcome>,
 }
@@ -160,6 +162,7 @@ impl Exchange {
             progress: AtomicU64::new(0),
             sent: AtomicBool::new(true),
             bytes_in: AtomicU64::new(0),
+            decided: AtomicBool::new(false),
             outcome: Mutex::new(Outcome::default()),
         }
     }
@@ -183,6 +186,16 @@ impl Exchange {
     pub fn received(&self, bytes: u64) {
         // A request lives on one core: a plain load and store is enough and cheaper than a locked add.
         self.bytes_in.store(self.bytes_in.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);
+    }
+
+    /// Decides whose the bytes after an upgrade request are. Only the first word counts: a second one
+    /// would decide for the next request of the connection.
+    pub(crate) fn decide_upgrade(&self, decision: Upgrade) {
+        // HTTP/2 holds nothing back.
+        let waits = self.hop.held && self.version != Version::HTTP_2;
+        if waits && !self.decided.swap(true, Ordering::Relaxed) {
+            self.connection.state.decide_upgrade(decision);
+        }
     }
 
     /// A request body is about to be sent.
@@ -212,11 +225,8 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let state = &self.connection.state;
         // Bytes held after an upgrade request belong to the next request, unless it was accepted.
-        if self.hop.upgrade.is_some() && !state.tunnel.load(Ordering::Relaxed) {
-            state.decide_upgrade(Upgrade::Refused);
-        }
-        state.end_request();
+        self.decide_upgrade(Upgrade::Refused);
+        self.connection.state.end_request();
     }
 }

@@ -10,11 +10,13 @@ use std::{
 };
 
 use http::HeaderValue;
+use hyper::client::conn::http1;
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::sync::Semaphore;
 
 use super::{Upstream, Waiter, dns::Resolved, pool::Pool};
 use crate::{
+    body::Body,
     config::model::{self, Name, Protocol, Target},
     error::{Error, Reason},
 };
@@ -130,16 +132,17 @@ impl Endpoint {
         }
     }
 
-    /// Waits for the right to open a connection. `Ok(None)`: one became idle meanwhile.
+    /// Waits for the right to open a connection.
     pub(crate) async fn permit(&self) -> Result<tokio::sync::OwnedSemaphorePermit, Error> {
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
             return Ok(permit);
         }
-        // Idle connections of other workers hold permits nobody else can use: close one.
-        self.pool.close_one_idle();
         let _waiter = Waiter::join(&self.waiting, self.shape.limits.queue).ok_or_else(|| {
             Error::new(Reason::Overloaded, "too many requests wait for a connection")
         })?;
+        // Idle connections of other workers hold permits nobody else can use: close one. One that
+        // becomes idle after this look is closed by `keep`, which sees us wait.
+        self.pool.close_one_idle();
         let acquire = Arc::clone(&self.permits).acquire_owned();
         match tokio::time::timeout(self.shape.connect_timeout, acquire).await {
             Ok(Ok(permit)) => Ok(permit),
@@ -149,8 +152,20 @@ impl Endpoint {
         }
     }
 
+    /// Keeps a connection for the next request, unless somebody waits for the right to open one.
+    pub(crate) fn keep(&self, sender: http1::SendRequest<Body>) {
+        if self.has_waiters() {
+            return;
+        }
+        self.pool.put(sender);
+        // Somebody may have begun to wait after looking for an idle one and before this was there.
+        if self.has_waiters() {
+            self.pool.close_one_idle();
+        }
+    }
+
     /// Whether somebody waits for a connection, so that none should be kept idle.
-    pub(crate) fn has_waiters(&self) -> bool {
+    fn has_waiters(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
     }
 }

@@ -79,6 +79,9 @@ enum Checkout {
     H2(Shared),
 }
 
+/// New connections tried when the one taken was closed before the request was sent.
+const REPEATS: u32 = 2;
+
 thread_local! {
     static SEED: Cell<u64> = Cell::new(rand::random::<u64>() | 1);
 }
@@ -189,9 +192,7 @@ impl Settings {
             return self.tunnel(upstream, request, wanted, exchange).await;
         }
         // The wire waits for this word before it reads on.
-        if exchange.hop.upgrade.is_some() {
-            exchange.connection.state.decide_upgrade(Upgrade::Refused);
-        }
+        exchange.decide_upgrade(Upgrade::Refused);
         let permit = upstream.admission.enter(upstream.connect_timeout).await?;
         let (endpoint, checkout) = self.reach(upstream, &exchange).await?;
         let in_flight = InFlight::new(endpoint, Arc::clone(upstream));
@@ -205,21 +206,28 @@ impl Settings {
         }
     }
 
-    /// A pooled connection was closed under the request: once more, on a new one.
+    /// A pooled connection was closed under the request: again, on a new one.
     async fn once_more(
         &self,
-        failure: Failure,
-        spare: Option<Box<Request>>,
+        mut failure: Failure,
+        mut spare: Option<Box<Request>>,
         exchange: Arc<Exchange>,
         in_flight: InFlight,
         permit: OwnedSemaphorePermit,
     ) -> Result<Response, Error> {
-        let Some(again) = failure.again.or(spare) else { return Err(failure.error) };
-        let checkout = open(&in_flight.0, &exchange).await?;
-        let (sent, _) = self.send(&in_flight, checkout, *again, &exchange).await;
-        let (response, connection) = sent.map_err(|failure| failure.error)?;
-        let held = Held { connection, in_flight, _permit: permit };
-        Ok(self.answer(response, held, exchange))
+        // An upstream that closes everything it accepts must not keep us busy for ever.
+        for _ in 0..REPEATS {
+            let Some(again) = failure.again.take().or_else(|| spare.take()) else { break };
+            let checkout = open(&in_flight.0, &exchange).await?;
+            match self.send(&in_flight, checkout, *again, &exchange).await.0 {
+                Ok((response, connection)) => {
+                    let held = Held { connection, in_flight, _permit: permit };
+                    return Ok(self.answer(response, held, exchange));
+                }
+                Err(next) => failure = next,
+            }
+        }
+        Err(failure.error)
     }
 
     async fn tunnel(
@@ -417,6 +425,13 @@ async fn checkout(endpoint: &Arc<Endpoint>, exchange: &Exchange) -> Result<Check
     }
     let _opening = endpoint.pool.opening().await;
     if let Some(shared) = endpoint.pool.take_h2() {
+        note_try(exchange, endpoint);
+        return Ok(Checkout::H2(shared));
+    }
+    // A connection of another worker is better than none: these are never given up while used.
+    if endpoint.permits.available_permits() == 0
+        && let Some(shared) = endpoint.pool.any_h2()
+    {
         note_try(exchange, endpoint);
         return Ok(Checkout::H2(shared));
     }

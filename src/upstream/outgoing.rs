@@ -2,9 +2,10 @@
 //! answer without what belongs to the hop it came over.
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Uri, Version,
+    HeaderMap, HeaderName, HeaderValue, Method, Uri, Version,
     header::{
-        CONNECTION, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, TE, TRANSFER_ENCODING, UPGRADE,
+        CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, TE,
+        TRANSFER_ENCODING, UPGRADE,
     },
     uri::{Authority, PathAndQuery, Scheme},
 };
@@ -28,15 +29,16 @@ pub(crate) fn for_h1(
     hop: &HopRequest,
 ) {
     let version = std::mem::replace(request.version_mut(), Version::HTTP_11);
+    let before = take_authority(request);
     let headers = request.headers_mut();
     if version == Version::HTTP_2 {
         join_cookies(headers);
     }
     if let Some(host) = host {
         headers.insert(HOST, host);
-    } else if version == Version::HTTP_10 && !headers.contains_key(HOST) {
-        // Only HTTP/1.0 passes the gate without one.
-        headers.insert(HOST, endpoint.authority.clone());
+    } else if version != Version::HTTP_11 && !headers.contains_key(HOST) {
+        // HTTP/1.0 may come without one; made ready for HTTP/2 before, the Host is in the target.
+        headers.insert(HOST, before.unwrap_or_else(|| endpoint.authority.clone()));
     }
     if hop.trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -45,6 +47,27 @@ pub(crate) fn for_h1(
     if hop.expect {
         headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
     }
+    frame_body(request);
+}
+
+/// A body of unknown length goes in chunks. hyper does so by itself, but leaves the body of these two
+/// methods out unless the head announces it.
+fn frame_body(request: &mut Request) {
+    if matches!(*request.method(), Method::GET | Method::HEAD)
+        && !request.body().is_empty()
+        && !request.headers().contains_key(CONTENT_LENGTH)
+        && http_body::Body::size_hint(request.body()).exact().is_none()
+    {
+        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
+/// A request that was made ready for HTTP/2 before has its Host in the target; it comes out of there.
+fn take_authority(request: &mut Request) -> Option<HeaderValue> {
+    let authority = HeaderValue::from_str(request.uri().authority()?.as_str()).ok();
+    let path = request.uri().path_and_query().cloned();
+    *request.uri_mut() = path.unwrap_or_else(|| PathAndQuery::from_static("/")).into();
+    authority
 }
 
 /// HTTP/2 may split the Cookie field; HTTP/1.1 has one (RFC 9113 section 8.2.3).
@@ -70,7 +93,9 @@ pub(crate) fn for_h2(
 ) -> Result<(), Error> {
     *request.version_mut() = Version::HTTP_2;
     let client = request.headers_mut().remove(HOST);
-    let host = host.or(client).unwrap_or_else(|| endpoint.authority.clone());
+    // A request that is sent again has been made ready once: its Host is in the target already.
+    let before = || HeaderValue::from_str(request.uri().authority()?.as_str()).ok();
+    let host = host.or(client).or_else(before).unwrap_or_else(|| endpoint.authority.clone());
     let authority = Authority::try_from(host.as_bytes())
         .map_err(|_| Error::new(Reason::BadHost, "a Host that is no authority"))?;
     let path = request.uri().path_and_query().cloned();
@@ -108,6 +133,10 @@ pub(crate) fn clean(headers: &mut HeaderMap, ours: &HeaderName) -> bool {
         forwarding::remove_connection(headers);
     }
     if hop {
+        if headers.contains_key(TRANSFER_ENCODING) {
+            // The chunks were what counted (RFC 9112 section 6.3), and they are gone.
+            headers.remove(CONTENT_LENGTH);
+        }
         for name in [KEEP_ALIVE, TRANSFER_ENCODING, UPGRADE, PROXY_CONNECTION] {
             headers.remove(name);
         }

@@ -106,6 +106,19 @@ impl Pool {
                 return;
             }
         }
+        for shard in &self.shards {
+            let mut open = shard.h2.lock();
+            if let Some(at) = open.iter().position(|shared| shared.load() == 0) {
+                open.swap_remove(at);
+                return;
+            }
+        }
+    }
+
+    /// The least used HTTP/2 connection of any worker, for when no more may be opened.
+    pub(crate) fn any_h2(&self) -> Option<Shared> {
+        let open = self.shards.iter().flat_map(|shard| shard.h2.lock().clone());
+        open.filter(|shared| !shared.sender.is_closed()).min_by_key(Shared::load)
     }
 
     /// An HTTP/2 connection with room for one more stream.
@@ -132,7 +145,11 @@ impl Pool {
 
 impl Shared {
     fn has_room(&self) -> bool {
-        self.streams.load(Ordering::Relaxed) < STREAMS
+        self.load() < STREAMS
+    }
+
+    fn load(&self) -> usize {
+        self.streams.load(Ordering::Relaxed)
     }
 
     /// Counts a stream until the guard is dropped.

@@ -98,10 +98,10 @@ impl UpstreamBody {
     }
 }
 
-/// Puts a connection back, unless somebody waits for the right to open one.
+/// Puts a connection back; its task may not have seen the end of the answer yet.
 fn give_back(endpoint: &Endpoint, sender: http1::SendRequest<Body>) {
-    if !endpoint.has_waiters() && !sender.is_closed() {
-        endpoint.pool.put(sender);
+    if !sender.is_closed() {
+        endpoint.keep(sender);
     }
 }
 

@@ -124,7 +124,7 @@ pub(crate) async fn open(
     }
     let upstream = hyper::upgrade::on(&mut response);
     exchange.connection.state.tunnel.store(!wanted.h2, Ordering::Relaxed);
-    exchange.connection.state.decide_upgrade(Upgrade::Accepted);
+    exchange.decide_upgrade(Upgrade::Accepted);
     let h2 = wanted.h2;
     // The record of the request stays open as long as the tunnel.
     let record = Arc::new(Tunnel::default());

@@ -259,3 +259,22 @@ fn a_unix_socket_is_a_listener_and_an_upstream() {
     assert_eq!(gateway.get("h", "/x").text(), "by the socket");
     assert_eq!(Client::unix(&path).get("h", "/x").status, 200);
 }
+
+#[test]
+fn connections_count_from_the_moment_they_are_accepted() {
+    let gateway = Gateway::start(
+        "listeners: { https: { address: \"127.0.0.1:0\", tls: dev, max_connections: 3 } }\nroutes: { app: { respond: 200 } }\n",
+    );
+    // They never say a word of TLS.
+    let silent: Vec<_> =
+        (0..3).map(|_| std::net::TcpStream::connect(gateway.addr("https")).unwrap()).collect();
+    let handshakes = || {
+        gateway.metric("tidegate_connections", &[("listener", "https"), ("protocol", "handshake")])
+    };
+    until("all three are counted", || handshakes() == Some(3.0));
+    let mut fourth = std::net::TcpStream::connect(gateway.addr("https")).unwrap();
+    fourth.set_read_timeout(Some(DEADLINE)).unwrap();
+    assert_eq!(std::io::Read::read(&mut fourth, &mut [0; 16]).unwrap_or(0), 0, "turned away");
+    drop(silent);
+    until("they are gone", || handshakes() == Some(0.0));
+}

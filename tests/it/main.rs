@@ -5,6 +5,7 @@
 
 mod cli;
 mod client_leaves;
+mod data_plane;
 mod demo;
 mod errors;
 mod examples;

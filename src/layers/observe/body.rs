@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -9,7 +10,10 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
 use super::record::Recorder;
-use crate::body::{Body, BoxError};
+use crate::{
+    body::{Body, BoxError},
+    server::client::Connection,
+};
 
 /// A body with the record it belongs to.
 #[derive(Debug)]
@@ -18,6 +22,40 @@ pub(super) struct ObservedBody {
     /// Bytes the whole body has, if that is known.
     length: Option<u64>,
     recorder: Option<Recorder>,
+    /// Over HTTP/2, the connection that is told when a piece waits for the client's window.
+    stream: Option<Held>,
+}
+
+/// Tells a connection that one of its answers waits for the client.
+#[derive(Debug)]
+struct Held {
+    connection: Arc<Connection>,
+    waits: bool,
+}
+
+// === impl Held ===
+
+impl Held {
+    /// It waits from the start: a window may be closed before the first piece.
+    fn new(connection: Arc<Connection>) -> Self {
+        let mut held = Self { connection, waits: false };
+        held.set(true);
+        held
+    }
+
+    fn set(&mut self, waits: bool) {
+        if self.waits != waits {
+            self.waits = waits;
+            let state = &self.connection.state;
+            if waits { state.hold_answer() } else { state.release_answer() }
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.set(false);
+    }
 }
 
 // === impl ObservedBody ===
@@ -25,7 +63,8 @@ pub(super) struct ObservedBody {
 impl ObservedBody {
     pub(super) fn new(inner: Body, recorder: Recorder) -> Self {
         let length = inner.size_hint().exact();
-        Self { inner, length, recorder: Some(recorder) }
+        let stream = recorder.h2_connection().map(Held::new);
+        Self { inner, length, recorder: Some(recorder), stream }
     }
 
     fn finish(&mut self) {
@@ -44,7 +83,11 @@ impl http_body::Body for ObservedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
+        let frame = Pin::new(&mut this.inner).poll_frame(cx);
+        if let Some(stream) = &mut this.stream {
+            stream.set(frame.is_ready());
+        }
+        let frame = ready!(frame);
         match &frame {
             Some(Ok(frame)) => {
                 if let (Some(data), Some(recorder)) = (frame.data_ref(), &mut this.recorder) {

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Version};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -18,6 +18,7 @@ use crate::{
     body::BoxError,
     error::{Error, Reason},
     layers::Response,
+    server::client::Connection,
     telemetry::{
         access_log::{AccessLog, Fields, Record},
         clock::unix_micros,
@@ -84,6 +85,12 @@ impl Recorder {
 
     pub(super) fn method(&self) -> &Method {
         &self.exchange.method
+    }
+
+    /// The connection the answer goes to, if it is one of many there.
+    pub(super) fn h2_connection(&self) -> Option<Arc<Connection>> {
+        let h2 = self.exchange.version == Version::HTTP_2;
+        h2.then(|| Arc::clone(&self.exchange.connection))
     }
 
     /// Bytes of the body went out.
