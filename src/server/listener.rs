@@ -120,6 +120,11 @@ impl Listener {
         self.closed.notify_waiters();
     }
 
+    /// Whether [`Self::close`] was called.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
     /// Waits for [`Self::close`].
     pub(crate) async fn until_closed(&self) {
         let notified = self.closed.notified();

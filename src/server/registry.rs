@@ -36,6 +36,8 @@ pub(crate) struct Registration {
 const PARK_AFTER: Duration = Duration::from_secs(3);
 /// A client that takes nothing for this long is cut off.
 const WRITE_IDLE: Duration = Duration::from_secs(60);
+/// How long a connection of a closed listener may take to begin its request.
+const LATE_GRACE: Duration = Duration::from_secs(1);
 /// How long a connection that was asked to close may take.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
@@ -83,7 +85,8 @@ impl Registry {
         let mut orders = Vec::new();
         for (connection, listener) in self.inner.lock().connections.values() {
             let settings = listener.settings();
-            if let Some(order) = judge(connection, settings.timeouts, now) {
+            let closing = listener.is_closing();
+            if let Some(order) = judge(connection, settings.timeouts, closing, now) {
                 orders.push((Arc::clone(connection), order));
             }
         }
@@ -96,6 +99,7 @@ impl Registry {
 fn judge(
     connection: &Connection,
     limits: crate::config::model::ListenerTimeouts,
+    closing: bool,
     now: u64,
 ) -> Option<Order> {
     use std::sync::atomic::Ordering::Relaxed;
@@ -104,7 +108,15 @@ fn judge(
     if blocked.is_some_and(|age| age > WRITE_IDLE) {
         return Some(Order::Kill);
     }
-    if state.tunnel.load(Relaxed) || state.in_flight() > 0 {
+    if state.tunnel.load(Relaxed) {
+        return None;
+    }
+    // The listener closed before this connection came out of its backlog: everybody else was told.
+    let busy = state.in_flight() > 0 || state.served.load(Relaxed);
+    if closing && !state.ordered(Order::Drain) && (busy || idle > LATE_GRACE) {
+        return Some(Order::Drain);
+    }
+    if state.in_flight() > 0 {
         return None;
     }
     if let Some(age) = head {
@@ -141,5 +153,31 @@ impl Drop for Registration {
         if let Some((connection, listener)) = removed {
             listener.closed(&connection);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::model::ListenerTimeouts;
+
+    const LIMITS: ListenerTimeouts = ListenerTimeouts {
+        handshake: Duration::from_secs(10),
+        header: Duration::from_secs(10),
+        idle: Duration::from_secs(75),
+    };
+
+    #[test]
+    fn a_connection_that_came_after_the_drain_is_drained_too() {
+        let connection = Connection::new("http".into(), 0, None, 80, None, false);
+        let since = connection.state.touch();
+        let after = |ms: u64| since + ms * 1_000_000;
+        assert_eq!(judge(&connection, LIMITS, true, after(500)), None, "its request may come");
+        assert_eq!(judge(&connection, LIMITS, true, after(1500)), Some(Order::Drain));
+        assert_eq!(judge(&connection, LIMITS, false, after(1500)), None);
+        connection.state.begin_request();
+        assert_eq!(judge(&connection, LIMITS, true, after(500)), Some(Order::Drain));
+        connection.state.order(Order::Drain);
+        assert_eq!(judge(&connection, LIMITS, true, after(1500)), None, "told once");
     }
 }

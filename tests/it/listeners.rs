@@ -74,6 +74,27 @@ fn the_client_address_comes_from_where_the_listener_says() {
 }
 
 #[test]
+fn a_unix_socket_is_believed_only_when_anybody_is() {
+    let upstream = Raw::echo();
+    let home = crate::support::gateway::temporary();
+    let path = home.path().join("edge.sock");
+    let with = |trust: &str| {
+        format!(
+            "listeners: {{ local: {{ address: \"unix:{}\"{trust} }} }}\nroutes: {{ app: {{ to: \"{}\" }} }}\n",
+            path.display(),
+            upstream.url()
+        )
+    };
+    let claim = ["X-Forwarded-For: 1.2.3.4", "X-Forwarded-Proto: https"];
+    let ask = || Client::unix(&path).exchange("GET", "h", "/", &claim);
+    let gateway = Gateway::builder().home(&home).start(&with(""));
+    assert!(!ask().text().contains("1.2.3.4"), "{}", ask().text());
+    assert_eq!(ask().echoed("x-forwarded-proto").as_deref(), Some("http"));
+    gateway.reload(&with(", trusted_proxies: [10.0.0.0/8]"));
+    assert_eq!(ask().echoed("x-real-ip").as_deref(), Some("1.2.3.4"));
+}
+
+#[test]
 fn what_runs_on_a_removed_listener_runs_on() {
     let (release, released) = std::sync::mpsc::channel::<()>();
     let released = parking_lot::Mutex::new(released);

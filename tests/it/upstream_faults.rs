@@ -25,8 +25,8 @@ fn a_port_nobody_listens_on_is_connect_refused() {
     fails(&gateway, "/", 502, "connect_refused");
 }
 
-#[test]
-fn a_full_backlog_is_connect_timeout() {
+/// A socket that takes no more connections; SYNs to it are dropped.
+fn full() -> (Socket, std::net::SocketAddr, Vec<TcpStream>) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     let any: SockAddr = "127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into();
     socket.bind(&any).unwrap();
@@ -38,11 +38,25 @@ fn a_full_backlog_is_connect_timeout() {
         waiting.push(stream);
         assert!(waiting.len() < 16, "the backlog never fills");
     }
+    (socket, address, waiting)
+}
+
+#[test]
+fn a_full_backlog_is_connect_timeout() {
+    let (_socket, address, _waiting) = full();
     let gateway = Gateway::start(&format!(
         "upstreams: {{ full: {{ endpoints: [\"http://{address}\"], connect_timeout: 200ms }} }}\n\
          routes: {{ app: {{ to: full }} }}\n"
     ));
     fails(&gateway, "/", 504, "connect_timeout");
+    // `defaults` is written, so the tests' own is not: one second is built in.
+    let gateway = Gateway::start(&format!(
+        "defaults: {{ timeouts: {{ per_try: 20s }} }}\nroutes: {{ app: {{ to: \"http://{address}\" }} }}\n"
+    ));
+    let start = tokio::time::Instant::now();
+    fails(&gateway, "/", 504, "connect_timeout");
+    let took = start.elapsed().as_millis();
+    assert!((900..10_000).contains(&took), "{took} ms");
 }
 
 #[test]
