@@ -13,6 +13,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    runtime::Runtime,
     time::Instant,
 };
 use tokio_rustls::client::TlsStream;
@@ -176,7 +177,9 @@ fn ten_thousand_idle_tls_connections_fit_into_300_mb() {
     let address = gateway.addr("https");
     let config = authority.client(&["http/1.1"]);
     let empty = gateway.usage().resident;
-    let connections = block_on_long(async {
+    // The streams live on this runtime until the end.
+    let runtime = runtime();
+    let connections = block_on_long(&runtime, async {
         let mut open = Vec::with_capacity(count);
         while open.len() < count {
             let batch = (count - open.len()).min(64);
@@ -208,22 +211,26 @@ fn ten_thousand_idle_tls_connections_fit_into_300_mb() {
     let allowed = (300_000_000 / 1024 * count as u64 / 10_000).max(60_000);
     assert!(settled <= allowed, "{settled} KiB resident for {count} connections");
     // Parked connections still answer.
-    let connections = block_on_long(async {
-        let mut connections = connections;
+    let mut connections = connections;
+    block_on_long(&runtime, async {
         for stream in connections.iter_mut().step_by(100) {
             ask(stream).await;
         }
-        connections
     });
     drop(connections);
     until("all are let go", || gateway.usage().descriptors < count / 10);
 }
 
-/// Like [`block_on`], for work that is long by nature.
-fn block_on_long<F: Future>(future: F) -> F::Output {
+/// A runtime for work that is long by nature.
+fn runtime() -> Runtime {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.expect("threads are free").block_on(async {
+    runtime.expect("threads are free")
+}
+
+/// Like [`block_on`], with more patience.
+fn block_on_long<F: Future>(runtime: &Runtime, future: F) -> F::Output {
+    runtime.block_on(async {
         tokio::time::timeout(30 * DEADLINE, future).await.expect("ten minutes are enough")
     })
 }
