@@ -102,8 +102,12 @@ async fn drain(process: &Process, control: &Control, delay: bool) {
     tokio::join!(control.reloader.close(), time::sleep(wait));
     process.live.start_drain();
     let deadline = Instant::now() + server.drain_timeout;
-    while process.live.connections() > 0 && Instant::now() < deadline {
+    loop {
+        // First a pause: the workers still take what waits in the backlog.
         time::sleep(DRAIN_POLL).await;
+        if process.live.connections() == 0 || Instant::now() >= deadline {
+            break;
+        }
     }
     match process.live.connections() {
         0 => tracing::info!("drained"),

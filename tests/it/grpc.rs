@@ -103,6 +103,7 @@ fn a_deadline_ends_the_call_on_both_sides() {
         let status = client.unary(request).await.unwrap_err();
         assert!(matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled), "{status:?}");
     });
+    until("the upstream call is let go", || server.cancelled.load(Ordering::SeqCst) == 1);
 }
 
 #[test]

@@ -312,3 +312,31 @@ fn an_idle_connection_is_closed_after_its_time() {
         String::from_utf8_lossy(&rest)
     );
 }
+
+#[test]
+fn a_connection_that_was_put_away_goes_on_where_it_was() {
+    let upstream = Raw::echo();
+    let gateway = Gateway::to(&upstream.url());
+    let mut fresh = gateway.client();
+    let mut idle = gateway.client();
+    assert_eq!(idle.get("h", "/first").echoed_target(), "/first");
+    let mut half = gateway.client();
+    half.send("GET /half HTTP/1.1\r\nHo");
+    let mut begun = gateway.client();
+    assert_eq!(begun.get("h", "/one").echoed_target(), "/one");
+    begun.send("G");
+    // After three seconds of quiet a connection keeps no protocol state.
+    pause(Duration::from_millis(4500));
+    let burst: String = (0..3).map(|n| head("GET", "h", &format!("/{n}"), &[])).collect();
+    idle.send(&burst);
+    fresh.send(&burst);
+    for number in 0..3 {
+        assert_eq!(idle.response().echoed_target(), format!("/{number}"));
+        assert_eq!(fresh.response().echoed_target(), format!("/{number}"));
+    }
+    half.send("st: h\r\n\r\n");
+    assert_eq!(half.response().echoed_target(), "/half");
+    begun.send("ET /two HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(begun.response().echoed_target(), "/two");
+    assert!(idle.post("h", "/", b"body").text().ends_with("\n\nbody"));
+}

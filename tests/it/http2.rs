@@ -130,10 +130,12 @@ fn upstreams_speak_http2_by_alpn_and_by_scheme() {
 
 #[test]
 fn many_streams_of_one_connection_do_not_wait_for_each_other() {
-    let upstream = Raw::serve(|peer| {
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = parking_lot::Mutex::new(released);
+    let upstream = Raw::serve(move |peer| {
         while let Some(request) = peer.request() {
             if request.head.word(1) == "/slow" {
-                pause(Duration::from_secs(1));
+                released.lock().recv_timeout(3 * DEADLINE).expect("the test lets it go on");
             }
             peer.ok(request.head.word(1).as_bytes());
         }
@@ -158,6 +160,7 @@ fn many_streams_of_one_connection_do_not_wait_for_each_other() {
             assert_eq!(answer.body, path.as_bytes(), "answers are not mixed up");
         }
         assert!(!slow.is_finished(), "fifty quick ones passed the slow one");
+        release.send(()).unwrap();
         assert_eq!(slow.await.unwrap().unwrap().body, b"/slow");
     });
 }
@@ -215,4 +218,94 @@ fn h2load_runs_clean_over_tls_and_in_plain_text() {
         let load = h2load(&[&["-n", "2000", "-c", "8"], more, &[&url]].concat());
         assert_eq!((load.succeeded, load.failed, load.ok), (2000, 0, 2000), "{listener} {more:?}");
     }
+}
+
+const BIG: usize = 64 * 1024 * 1024;
+
+#[test]
+fn bodies_are_held_back_stream_by_stream() {
+    // Reads nothing of an upload until told to; sends a download as fast as it is taken.
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = parking_lot::Mutex::new(released);
+    let upstream = Raw::serve(move |peer| {
+        while let Some(head) = peer.head() {
+            match head.word(1) {
+                "/up" => {
+                    released.lock().recv_timeout(3 * DEADLINE).expect("the test lets it go on");
+                    let mut left = BIG;
+                    while left > 0 {
+                        left -= peer.wire().take(left.min(1024 * 1024)).expect("all of it").len();
+                    }
+                    peer.ok(b"all");
+                }
+                "/down" => {
+                    peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {BIG}\r\n\r\n"));
+                    for _ in 0..BIG / (1024 * 1024) {
+                        if !peer.send(vec![b'y'; 1024 * 1024]) {
+                            return;
+                        }
+                    }
+                }
+                _ => drop(peer.ok(b"quick")),
+            }
+        }
+    });
+    let gateway = Gateway::start(&format!(
+        "listeners: {{ http: {{ address: \"127.0.0.1:0\", protocols: [h2c] }} }}\n\
+         routes: {{ app: {{ to: \"{}\", body: none }} }}\n",
+        upstream.url()
+    ));
+    let address = gateway.addr("http");
+    block_on(async {
+        // The download must not use up the window all streams of the client share.
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let (send, connection) = h2::client::Builder::new()
+            .initial_connection_window_size(16 * 1024 * 1024)
+            .handshake(stream)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let mut h2 = H2 { send: send.ready().await.unwrap() };
+        let before = gateway.usage().resident;
+        let up = Request::post("http://h/up").header("content-length", BIG).body(()).unwrap();
+        let (answer, mut send) = h2.send.send_request(up, false).unwrap();
+        let down = Request::get("http://h/down").body(()).unwrap();
+        h2.send = h2.send.clone().ready().await.unwrap();
+        let (download, _) = h2.send.send_request(down, true).unwrap();
+        let download = download.await.unwrap();
+        assert_eq!(download.status(), 200);
+        // Both are stuck now; others are not.
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        let quick = Request::get("http://h/quick").body(()).unwrap();
+        assert_eq!(h2.exchange(quick, b"", None).await.unwrap().body, b"quick");
+        let grown = gateway.usage().resident.saturating_sub(before);
+        assert!(grown < 24 * 1024, "memory grew by {grown} KiB while nobody read");
+        release.send(()).unwrap();
+        let upload = async {
+            let mut left = BIG;
+            while left > 0 {
+                send.reserve_capacity(left.min(64 * 1024));
+                let room = std::future::poll_fn(|cx| send.poll_capacity(cx)).await;
+                let room = room.expect("the stream is open").unwrap().min(left);
+                send.send_data(vec![b'x'; room].into(), left == room).unwrap();
+                left -= room;
+            }
+        };
+        let mut body = download.into_body();
+        let taken = async {
+            let mut count = 0;
+            while let Some(piece) = body.data().await {
+                let piece = piece.unwrap();
+                count += piece.len();
+                body.flow_control().release_capacity(piece.len()).unwrap();
+            }
+            count
+        };
+        let ((), taken) = tokio::join!(upload, taken);
+        assert_eq!(taken, BIG);
+        let mut body = answer.await.unwrap().into_body();
+        assert_eq!(body.data().await.unwrap().unwrap(), "all");
+        let grown = gateway.usage().resident.saturating_sub(before);
+        assert!(grown < 32 * 1024, "memory grew by {grown} KiB while 128 MiB passed");
+    });
 }

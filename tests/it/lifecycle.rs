@@ -222,6 +222,11 @@ fn systemd_is_told_when_it_is_ready_and_when_it_stops() {
     };
     let all = told("READY=1");
     assert!(all.contains("STATUS=") || told("STATUS=").contains("route"), "{all}");
+    gateway.write("routes: { app: { respond: 200 }, more: { match: /more, respond: 200 } }\n");
+    gateway.signal(Signal::HUP);
+    let all = told("RELOADING=1");
+    assert!(all.contains("MONOTONIC_USEC="), "Type=notify-reload wants the time: {all}");
+    assert!(told("READY=1").contains("2 routes"));
     gateway.signal(Signal::TERM);
     told("STOPPING=1");
     assert_eq!(gateway.wait().code(), Some(0));

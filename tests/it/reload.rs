@@ -274,6 +274,49 @@ fn pools_outlive_a_reload_that_does_not_concern_them() {
 }
 
 #[test]
+fn a_refused_file_opens_no_port_and_closes_no_connection() {
+    let upstream = Raw::text("x");
+    let routes = format!("routes: {{ app: {{ to: \"{}\" }} }}\n", upstream.url());
+    let server = "server: { name: edge, workers: 1 }\n";
+    let gateway = Gateway::start(&format!("{server}{routes}"));
+    let mut client = gateway.client();
+    assert_eq!(client.get("h", "/").text(), "x");
+    let before = gateway.usage().descriptors;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    // The first new listener could be bound, the second cannot; the pool settings differ.
+    gateway.write(&format!(
+        "{server}listeners: {{ http: {{ address: \"127.0.0.1:0\" }}, good: {{ address: \"127.0.0.1:0\" }}, taken: {{ address: \"{}\" }} }}\n\
+         upstreams: {{ app: {{ endpoints: [\"{}\"], pool: {{ max_idle: 1 }} }} }}\nroutes: {{ app: {{ to: app }} }}\n",
+        taken.local_addr().unwrap(),
+        upstream.url()
+    ));
+    for _ in 0..3 {
+        let output = gateway.verb(&["reload", "--wait"]);
+        assert_eq!(output.status.code(), Some(1), "{}", everything(&output));
+    }
+    until("what was opened for the refused file is closed", || {
+        gateway.usage().descriptors <= before
+    });
+    assert_eq!(client.get("h", "/").text(), "x");
+    assert_eq!(upstream.connections(), 1, "the pooled connection is still the one in use");
+}
+
+#[test]
+fn an_upload_under_way_is_not_touched_by_a_reload() {
+    let upstream = Raw::echo();
+    let gateway = Gateway::to(&upstream.url());
+    let mut client = gateway.client();
+    client.request("POST", "h", "/up", &["Content-Length: 12"]);
+    client.send("before");
+    until("the upstream has the head", || upstream.requests().len() == 1);
+    gateway.reload(&says("new table"));
+    client.send(" after");
+    let answer = client.response();
+    assert!(answer.text().ends_with("\n\nbefore after"), "{}", answer.text());
+    assert_eq!(client.get("h", "/up").text(), "new table");
+}
+
+#[test]
 fn a_setting_that_needs_a_restart_is_said_to() {
     let gateway = Gateway::start(&format!("server: {{ name: edge, workers: 1 }}\n{}", says("one")));
     let text = gateway.reload(&format!("server: {{ name: edge, workers: 2 }}\n{}", says("two")));

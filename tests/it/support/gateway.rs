@@ -355,6 +355,8 @@ pub(crate) fn complete(home: &Path, yaml: &str) -> String {
                 "logs: {{ format: json, access: {{ format: json, to: \"{home}/access.log\" }} }}"
             ),
         ),
+        // One second is plenty for an upstream, and not for one on a machine busy with other tests.
+        ("defaults", "defaults: { upstream: { connect_timeout: 15s } }".to_owned()),
         (
             "server",
             "server: { name: edge, workers: 2, drain: { delay: 100ms, timeout: 10s } }".to_owned(),

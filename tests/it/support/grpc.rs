@@ -16,6 +16,7 @@ use std::{
 
 use futures_util::{Stream, StreamExt, stream};
 use http::uri::PathAndQuery;
+use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tonic::{
     Code, Request, Response, Status, Streaming,
@@ -27,7 +28,11 @@ use tonic::{
 use tonic_prost::ProstCodec;
 use tower::service_fn;
 
-use super::wait::{block_on, spawn};
+use super::{
+    certs::Authority,
+    tls,
+    wait::{block_on, spawn},
+};
 
 /// The only message there is.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -44,7 +49,7 @@ pub(crate) struct Note {
 pub(crate) struct GrpcServer {
     address: SocketAddr,
     task: JoinHandle<()>,
-    /// Streams the client let go of before their end.
+    /// Calls and streams the client let go of before their end.
     pub(crate) cancelled: Arc<AtomicUsize>,
 }
 
@@ -126,7 +131,10 @@ impl tower::Service<http::Request<Body>> for Echo {
             let mut server = Server::new(Codec::default());
             let path = request.uri().path().to_owned();
             Ok(match path.as_str() {
-                "/tide.Echo/Unary" => server.unary(service_fn(unary), request).await,
+                "/tide.Echo/Unary" => {
+                    let service = service_fn(|note| unary(note, Arc::clone(&cancelled)));
+                    server.unary(service, request).await
+                }
                 "/tide.Echo/Count" => {
                     let service = service_fn(|note| count(note, Arc::clone(&cancelled)));
                     server.server_streaming(service, request).await
@@ -140,13 +148,18 @@ impl tower::Service<http::Request<Body>> for Echo {
 }
 
 /// Echoes; `fail` is an error, `sleep` takes so many milliseconds, `meta` shows what arrived.
-async fn unary(request: Request<Note>) -> Result<Response<Note>, Status> {
+async fn unary(
+    request: Request<Note>,
+    cancelled: Arc<AtomicUsize>,
+) -> Result<Response<Note>, Status> {
     let header =
         |name: &str| request.metadata().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
     match request.get_ref().text.as_str() {
         "fail" => Err(Status::failed_precondition("as asked: 50% ü")),
         "sleep" => {
+            let guard = OnDrop(cancelled);
             tokio::time::sleep(Duration::from_millis(request.get_ref().number.into())).await;
+            guard.0.fetch_sub(1, Ordering::SeqCst); // answered: the drop must not count
             Ok(Response::new(request.into_inner()))
         }
         "meta" => Ok(Response::new(Note::new(
@@ -210,6 +223,19 @@ impl GrpcClient {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let endpoint = Channel::from_shared(format!("http://{address}")).expect("a valid URL");
         Self(Grpc::new(endpoint.connect().await.expect("the listener accepts")))
+    }
+
+    /// Connects over TLS under this name.
+    pub(crate) async fn secure(address: SocketAddr, name: &str, authority: &Authority) -> Self {
+        let config = authority.client(&["h2"]);
+        let host = name.to_owned();
+        let dial = service_fn(move |_: http::Uri| {
+            let (config, host) = (Arc::clone(&config), host.clone());
+            async move { tls::connect_async(address, &host, config).await.map(TokioIo::new) }
+        });
+        // The connector does the TLS, so the URL says nothing of it.
+        let endpoint = Channel::from_shared(format!("http://{name}")).expect("a valid URL");
+        Self(Grpc::new(endpoint.connect_with_connector(dial).await.expect("the listener accepts")))
     }
 
     /// One message, one answer.

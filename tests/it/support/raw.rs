@@ -144,7 +144,7 @@ where
             return;
         }
         let Ok(stream) = stream else { continue };
-        stream.set_read_timeout(Some(3 * DEADLINE)).expect("not zero");
+        stream.set_read_timeout(Some(6 * DEADLINE)).expect("not zero");
         stream.set_nodelay(true).expect("a TCP socket");
         shared.open.lock().extend(stream.try_clone());
         let index = shared.accepted.fetch_add(1, Ordering::SeqCst);

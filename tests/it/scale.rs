@@ -1,0 +1,61 @@
+//! Large files: ten thousand routes load at once, and the last of them is found.
+
+use std::fmt::Write as _;
+
+use crate::support::{gateway::tidegate, prelude::*};
+
+/// Routes of the kinds real files have: by host, by path, by both with a variable.
+fn many(count: usize) -> String {
+    let mut text = "routes:\n".to_owned();
+    for number in 0..count {
+        let matches = match number % 3 {
+            0 => format!("h{number}.example.com"),
+            1 => format!("api.example.com/service-{number}/**"),
+            _ => format!("api.example.com/v1/things-{number}/{{id}}/parts"),
+        };
+        let _ = writeln!(
+            text,
+            "  r{number}: {{ match: \"{matches}\", respond: {{ status: 200, body: r{number} }} }}"
+        );
+    }
+    text
+}
+
+#[test]
+fn ten_thousand_routes_load_and_the_last_is_found() {
+    let gateway = Gateway::start(&many(10_000));
+    let ready = gateway.logs();
+    let line = ready.lines().find(|line| line.contains("\"ready\"")).unwrap().to_owned();
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let fields = line.get("fields").unwrap_or(&line);
+    let took = fields["ms"].as_u64().unwrap();
+    eprintln!("10,000 routes: {took} ms from start to ready");
+    // The bar is one second for an optimised build on an idle machine.
+    let bar = if cfg!(debug_assertions) { 15_000 } else { 2_000 };
+    assert!(took < bar, "{took} ms");
+    assert_eq!(gateway.get("h9999.example.com", "/any").text(), "r9999");
+    assert_eq!(gateway.get("api.example.com", "/service-9997/x").text(), "r9997");
+    assert_eq!(gateway.get("api.example.com", "/v1/things-9998/7/parts").text(), "r9998");
+    assert_eq!(gateway.get("api.example.com", "/v1/things-9998/7/other").status, 404);
+
+    let start = tokio::time::Instant::now();
+    gateway.reload(&many(10_001));
+    eprintln!("10,001 routes: {} ms to reload", start.elapsed().as_millis());
+    assert_eq!(gateway.get("api.example.com", "/v1/things-10000/7/parts").status, 404);
+    assert_eq!(gateway.get("api.example.com", "/service-10000/x").text(), "r10000");
+}
+
+#[test]
+fn ten_thousand_mistakes_end_in_a_page_one_can_read() {
+    let home = crate::support::gateway::temporary();
+    let text = format!("version: 1\n{}", many(10_000).replace("respond", "respnd"));
+    std::fs::write(home.path().join("routes.yaml"), text).unwrap();
+    let start = tokio::time::Instant::now();
+    let output = tidegate(home.path(), &["check", "-c", "routes.yaml"]);
+    let took = start.elapsed();
+    let said = crate::support::gateway::everything(&output);
+    eprintln!("10,000 mistakes: {} ms, {} bytes", took.as_millis(), said.len());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("respnd") && said.contains("routes.yaml:3:"), "{}", &said[..1000]);
+    assert!(took < DEADLINE, "{took:?}");
+}
