@@ -126,8 +126,11 @@ where
         return serve(stream, version, None, (peer, place), shared).await;
     };
     let acceptor = tokio_rustls::TlsAcceptor::from(terminator.config());
+    // Boxed, like the stream that comes of it: the task of an idle connection would carry the room
+    // for every place they are moved through, several kilobytes.
+    let accepting = Box::pin(acceptor.accept(stream));
     let accepted = tokio::select! {
-        accepted = tokio::time::timeout(timeout, acceptor.accept(stream)) => accepted,
+        accepted = tokio::time::timeout(timeout, accepting) => accepted.map(|result| result.map(Box::new)),
         () = listener.until_closed() => return,
     };
     match accepted {
