@@ -223,6 +223,7 @@ fn h2load_runs_clean_over_tls_and_in_plain_text() {
 const BIG: usize = 64 * 1024 * 1024;
 
 #[test]
+#[allow(clippy::too_many_lines)] // one story
 fn bodies_are_held_back_stream_by_stream() {
     // Reads nothing of an upload until told to; sends a download as fast as it is taken.
     let (release, released) = std::sync::mpsc::channel::<()>();
