@@ -38,10 +38,10 @@ pub(super) fn compile(
             add_branches(name, route, rule, entry, &mut branches, &mut origins, found);
         }
     }
-    if found.items[before..].iter().any(is_error) || entries.len() < enabled(config) {
-        return None;
-    }
+    let broken = found.items[before..].iter().any(is_error) || entries.len() < enabled(config);
+    // Even then, for the conflicts among the rest: all errors in one run.
     match Table::build(branches) {
+        Ok(_) if broken => None,
         Ok(table) => {
             warn_shadowed(&table, &origins, found);
             Some(table)

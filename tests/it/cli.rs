@@ -181,3 +181,11 @@ fn proxy_needs_no_file() {
     process.signal(rustix::process::Signal::INT);
     assert_eq!(process.wait(DEADLINE).code(), Some(0));
 }
+
+#[test]
+fn a_bad_pattern_does_not_hide_a_conflict() {
+    refuses(
+        "version: 1\nroutes:\n  a: { match: /x, respond: 200 }\n  b: { match: /x, respond: 204 }\n  c: { match: { path: { regex: \"^/(\" } }, respond: 200 }\n",
+        &["routes.yaml:3:", "match the same requests", "routes.yaml:5:", "2 errors"],
+    );
+}
