@@ -222,13 +222,11 @@ fn h2load_runs_clean_over_tls_and_in_plain_text() {
 
 const BIG: usize = 64 * 1024 * 1024;
 
-#[test]
-#[allow(clippy::too_many_lines)] // one story
-fn bodies_are_held_back_stream_by_stream() {
-    // Reads nothing of an upload until told to; sends a download as fast as it is taken.
+/// Reads nothing of an upload until told to; sends a download as fast as it is taken.
+fn large() -> (Raw, std::sync::mpsc::Sender<()>) {
     let (release, released) = std::sync::mpsc::channel::<()>();
     let released = parking_lot::Mutex::new(released);
-    let upstream = Raw::serve(move |peer| {
+    let raw = Raw::serve(move |peer| {
         while let Some(head) = peer.head() {
             match head.word(1) {
                 "/up" => {
@@ -251,6 +249,47 @@ fn bodies_are_held_back_stream_by_stream() {
             }
         }
     });
+    (raw, release)
+}
+
+/// A client whose streams cannot use up the window all of them share.
+async fn roomy(address: std::net::SocketAddr) -> H2 {
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let (send, connection) = h2::client::Builder::new()
+        .initial_connection_window_size(16 * 1024 * 1024)
+        .handshake(stream)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    H2 { send: send.ready().await.unwrap() }
+}
+
+/// Sends all of a large body.
+async fn fill(mut send: h2::SendStream<bytes::Bytes>) {
+    let mut left = BIG;
+    while left > 0 {
+        send.reserve_capacity(left.min(64 * 1024));
+        let room = std::future::poll_fn(|cx| send.poll_capacity(cx)).await;
+        let room = room.expect("the stream is open").unwrap().min(left);
+        send.send_data(vec![b'x'; room].into(), left == room).unwrap();
+        left -= room;
+    }
+}
+
+/// Counts the bytes of a body.
+async fn empty(mut body: h2::RecvStream) -> usize {
+    let mut count = 0;
+    while let Some(piece) = body.data().await {
+        let piece = piece.unwrap();
+        count += piece.len();
+        body.flow_control().release_capacity(piece.len()).unwrap();
+    }
+    count
+}
+
+#[test]
+fn bodies_are_held_back_stream_by_stream() {
+    let (upstream, release) = large();
     let gateway = Gateway::start(&format!(
         "listeners: {{ http: {{ address: \"127.0.0.1:0\", protocols: [h2c] }} }}\n\
          routes: {{ app: {{ to: \"{}\", body: none }} }}\n",
@@ -258,18 +297,10 @@ fn bodies_are_held_back_stream_by_stream() {
     ));
     let address = gateway.addr("http");
     block_on(async {
-        // The download must not use up the window all streams of the client share.
-        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        let (send, connection) = h2::client::Builder::new()
-            .initial_connection_window_size(16 * 1024 * 1024)
-            .handshake(stream)
-            .await
-            .unwrap();
-        tokio::spawn(connection);
-        let mut h2 = H2 { send: send.ready().await.unwrap() };
+        let mut h2 = roomy(address).await;
         let before = gateway.usage().resident;
         let up = Request::post("http://h/up").header("content-length", BIG).body(()).unwrap();
-        let (answer, mut send) = h2.send.send_request(up, false).unwrap();
+        let (answer, send) = h2.send.send_request(up, false).unwrap();
         let down = Request::get("http://h/down").body(()).unwrap();
         h2.send = h2.send.clone().ready().await.unwrap();
         let (download, _) = h2.send.send_request(down, true).unwrap();
@@ -282,27 +313,7 @@ fn bodies_are_held_back_stream_by_stream() {
         let grown = gateway.usage().resident.saturating_sub(before);
         assert!(grown < 24 * 1024, "memory grew by {grown} KiB while nobody read");
         release.send(()).unwrap();
-        let upload = async {
-            let mut left = BIG;
-            while left > 0 {
-                send.reserve_capacity(left.min(64 * 1024));
-                let room = std::future::poll_fn(|cx| send.poll_capacity(cx)).await;
-                let room = room.expect("the stream is open").unwrap().min(left);
-                send.send_data(vec![b'x'; room].into(), left == room).unwrap();
-                left -= room;
-            }
-        };
-        let mut body = download.into_body();
-        let taken = async {
-            let mut count = 0;
-            while let Some(piece) = body.data().await {
-                let piece = piece.unwrap();
-                count += piece.len();
-                body.flow_control().release_capacity(piece.len()).unwrap();
-            }
-            count
-        };
-        let ((), taken) = tokio::join!(upload, taken);
+        let ((), taken) = tokio::join!(fill(send), empty(download.into_body()));
         assert_eq!(taken, BIG);
         let mut body = answer.await.unwrap().into_body();
         assert_eq!(body.data().await.unwrap().unwrap(), "all");
