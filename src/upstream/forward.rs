@@ -72,6 +72,14 @@ struct Line {
     permit: OwnedSemaphorePermit,
 }
 
+/// What was chosen before it turned out that the direct way is closed. Choosing twice would take
+/// two turns of a round.
+#[derive(Default)]
+struct Start {
+    upstream: Option<Arc<Upstream>>,
+    endpoint: Option<usize>,
+}
+
 /// A connection for one try.
 enum Checkout {
     /// With how long it idled; zero for a new one.
@@ -118,10 +126,10 @@ impl Service<Request> for Forward {
 
     fn call(&mut self, request: Request) -> BoxFuture<Error> {
         match self.settings.line(&request) {
-            Some(line) => direct(&self.settings, line, request),
-            None => {
+            Ok(line) => direct(&self.settings, line, request),
+            Err(start) => {
                 let settings = Arc::clone(&self.settings);
-                Box::pin(async move { settings.forward(request).await })
+                Box::pin(async move { settings.forward(request, start).await })
             }
         }
     }
@@ -157,36 +165,39 @@ fn direct(settings: &Arc<Settings>, line: Line, mut request: Request) -> BoxFutu
 
 impl Settings {
     /// Everything the request needs, if all of it is there without waiting.
-    fn line(&self, request: &Request) -> Option<Line> {
-        let exchange = request.extensions().get::<Arc<Exchange>>()?;
+    fn line(&self, request: &Request) -> Result<Line, Start> {
+        let Some(exchange) = request.extensions().get::<Arc<Exchange>>() else {
+            return Err(Start::default());
+        };
         if exchange.hop.upgrade.is_some() || *request.method() == http::Method::CONNECT {
-            return None;
+            return Err(Start::default());
         }
         let upstream = self.upstream();
-        let permit = upstream.admission.try_enter()?;
-        let (endpoint, _) = choose(upstream, &[]).ok()?;
+        let start = |endpoint| Start { upstream: Some(Arc::clone(upstream)), endpoint };
+        let Some(permit) = upstream.admission.try_enter() else { return Err(start(None)) };
+        let Ok((endpoint, at)) = choose(upstream, &[]) else { return Err(start(None)) };
         if endpoint.wants_h2(exchange.grpc) {
-            return None;
+            return Err(start(Some(at)));
         }
         let now = Instant::now();
-        let (sender, age) = endpoint.pool.take(now)?;
+        let Some((sender, age)) = endpoint.pool.take(now) else { return Err(start(Some(at))) };
         exchange.note(|outcome| {
             outcome.upstream = Some(Arc::clone(&upstream.name));
             outcome.endpoint = Some(Arc::clone(&endpoint.name));
             outcome.tries += 1;
         });
         let in_flight = InFlight::new(Arc::clone(endpoint), Arc::clone(upstream));
-        Some(Line { exchange: Arc::clone(exchange), sender, age, now, in_flight, permit })
+        Ok(Line { exchange: Arc::clone(exchange), sender, age, now, in_flight, permit })
     }
 
     /// The long way.
-    async fn forward(&self, mut request: Request) -> Result<Response, Error> {
+    async fn forward(&self, mut request: Request, start: Start) -> Result<Response, Error> {
         let exchange = request
             .extensions()
             .get::<Arc<Exchange>>()
             .cloned()
             .ok_or_else(|| Error::new(Reason::Internal, "a request without an exchange"))?;
-        let upstream = self.upstream();
+        let upstream = start.upstream.as_ref().unwrap_or_else(|| self.upstream());
         exchange.note(|outcome| outcome.upstream = Some(Arc::clone(&upstream.name)));
         if let Some(wanted) = tunnel::wanted(&mut request, &exchange, &self.upgrade)? {
             return self.tunnel(upstream, request, wanted, exchange).await;
@@ -194,7 +205,7 @@ impl Settings {
         // The wire waits for this word before it reads on.
         exchange.decide_upgrade(Upgrade::Refused);
         let permit = upstream.admission.enter(upstream.connect_timeout).await?;
-        let (endpoint, checkout) = self.reach(upstream, &exchange).await?;
+        let (endpoint, checkout) = self.reach(upstream, start.endpoint, &exchange).await?;
         let in_flight = InFlight::new(endpoint, Arc::clone(upstream));
         let (sent, spare) = self.send(&in_flight, checkout, request, &exchange).await;
         match sent {
@@ -273,14 +284,18 @@ impl Settings {
     async fn reach(
         &self,
         upstream: &Arc<Upstream>,
+        mut first: Option<usize>,
         exchange: &Exchange,
     ) -> Result<(Arc<Endpoint>, Checkout), Error> {
         let mut tried: smallvec::SmallVec<[usize; 4]> = smallvec::SmallVec::new();
         let mut last = None;
         while tried.len() < upstream.endpoints.len() {
-            let (endpoint, at) = match choose(upstream, &tried) {
-                Ok(chosen) => chosen,
-                Err(error) => return Err(last.unwrap_or(error)),
+            let (endpoint, at) = match first.take() {
+                Some(at) => (&upstream.endpoints[at], at),
+                None => match choose(upstream, &tried) {
+                    Ok(chosen) => chosen,
+                    Err(error) => return Err(last.unwrap_or(error)),
+                },
             };
             match checkout(endpoint, exchange).await {
                 Ok(checkout) => return Ok((Arc::clone(endpoint), checkout)),
