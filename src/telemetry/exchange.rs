@@ -5,6 +5,7 @@
 use std::{
     collections::BTreeMap,
     net::IpAddr,
+    ops::Deref,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -41,9 +42,42 @@ pub struct RouteInfo {
     pub labels: BTreeMap<String, String>,
 }
 
-/// One request and its answer.
+/// One request and its answer. What was known at its beginning is the [`Head`] it dereferences to.
 #[derive(Debug)]
 pub struct Exchange {
+    head: Head,
+    /// Bytes of request body received.
+    pub bytes_in: AtomicU64,
+    /// Nanoseconds since the epoch of the last piece of request body taken by the upstream.
+    progress: AtomicU64,
+    /// The request body has been taken whole (or there was none).
+    sent: AtomicBool,
+    /// Whose the bytes after an upgrade request are has been decided.
+    decided: AtomicBool,
+    /// What became of it.
+    outcome: Mutex<Outcome>,
+}
+
+/// What became of a request; filled on the way.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Why the gateway failed it.
+    pub reason: Option<Reason>,
+    /// For the log only.
+    pub detail: Option<Box<str>>,
+    /// Upstream chosen.
+    pub upstream: Option<Name>,
+    /// Endpoint chosen last.
+    pub endpoint: Option<Name>,
+    /// Tries made.
+    pub tries: u32,
+    /// Time from sending to the upstream until its response head, of the last try.
+    pub upstream_time: Option<Duration>,
+}
+
+/// What is known of a request when its stack begins.
+#[derive(Debug)]
+pub struct Head {
     /// Its id.
     pub id: RequestId,
     /// When its head was complete.
@@ -74,94 +108,18 @@ pub struct Exchange {
     pub(crate) pattern: Option<Arc<PathPattern>>,
     /// What the client asked of this hop only.
     pub(crate) hop: HopRequest,
-    /// Bytes of request body received.
-    pub bytes_in: AtomicU64,
-    /// Nanoseconds since the epoch of the last piece of request body taken by the upstream.
-    progress: AtomicU64,
-    /// The request body has been taken whole (or there was none).
-    sent: AtomicBool,
-    /// Whose the bytes after this request are was said already.
-    decided: AtomicBool,
-    /// What became of it.
-    outcome: Mutex<Outcome>,
-}
-
-/// What became of a request; filled on the way.
-#[derive(Clone, Debug, Default)]
-pub struct Outcome {
-    /// Why the gateway failed it.
-    pub reason: Option<Reason>,
-    /// For the log only.
-    pub detail: Option<Box<str>>,
-    /// Upstream chosen.
-    pub upstream: Option<Name>,
-    /// Endpoint chosen last.
-    pub endpoint: Option<Name>,
-    /// Tries made.
-    pub tries: u32,
-    /// Time from sending to the upstream until its response head, of the last try.
-    pub upstream_time: Option<Duration>,
 }
 
 // === impl Exchange ===
-
-/// What [`Exchange::new`] needs to know.
-#[derive(Debug)]
-pub struct Head {
-    /// See [`Exchange::id`].
-    pub id: RequestId,
-    /// See [`Exchange::started`].
-    pub started: Instant,
-    /// See [`Exchange::connection`].
-    pub connection: Arc<Connection>,
-    /// See [`Exchange::client_ip`].
-    pub client_ip: Option<IpAddr>,
-    /// See [`Exchange::trusted`].
-    pub trusted: bool,
-    /// See [`Exchange::method`].
-    pub method: Method,
-    /// See [`Exchange::host`].
-    pub host: Box<str>,
-    /// See [`Exchange::uri`].
-    pub uri: Uri,
-    /// See [`Exchange::version`].
-    pub version: Version,
-    /// See [`Exchange::user_agent`].
-    pub user_agent: Option<HeaderValue>,
-    /// See [`Exchange::grpc`].
-    pub grpc: bool,
-    /// See [`Exchange::accept`].
-    pub accept: Option<HeaderValue>,
-    /// See [`Exchange::route`].
-    pub route: Arc<RouteInfo>,
-    /// The path pattern that matched.
-    pub(crate) pattern: Option<Arc<PathPattern>>,
-    /// What the client asked of this hop only.
-    pub(crate) hop: HopRequest,
-}
 
 impl Exchange {
     /// An exchange whose outcome is still open.
     pub fn new(head: Head) -> Self {
         Self {
-            id: head.id,
-            started: head.started,
-            connection: head.connection,
-            client_ip: head.client_ip,
-            trusted: head.trusted,
-            method: head.method,
-            host: head.host,
-            uri: head.uri,
-            version: head.version,
-            user_agent: head.user_agent,
-            grpc: head.grpc,
-            accept: head.accept,
-            route: head.route,
-            pattern: head.pattern,
-            hop: head.hop,
+            head,
+            bytes_in: AtomicU64::new(0),
             progress: AtomicU64::new(0),
             sent: AtomicBool::new(true),
-            bytes_in: AtomicU64::new(0),
             decided: AtomicBool::new(false),
             outcome: Mutex::new(Outcome::default()),
         }
@@ -220,6 +178,14 @@ impl Exchange {
             let age = Duration::from_nanos(now_nanos().saturating_sub(last));
             (age, self.sent.load(Ordering::Relaxed))
         })
+    }
+}
+
+impl Deref for Exchange {
+    type Target = Head;
+
+    fn deref(&self) -> &Head {
+        &self.head
     }
 }
 
