@@ -68,6 +68,11 @@ impl Diagnostic {
         Self { severity: Severity::Warning, ..Self::error(place, message) }
     }
 
+    /// Whether it refuses the file.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
     /// A few words under the main place.
     #[must_use]
     pub fn label(mut self, text: impl Into<String>) -> Self {
@@ -102,7 +107,7 @@ impl Diagnostics {
 
     /// Whether the file must be refused.
     pub fn has_errors(&self) -> bool {
-        self.items.iter().any(|d| d.severity == Severity::Error)
+        self.items.iter().any(Diagnostic::is_error)
     }
 }
 

@@ -175,17 +175,11 @@ impl http_body::Body for Limited {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
-            if let Some(idle) = &mut this.idle {
-                ready!(idle.poll(cx));
-                let error = Error::new(Reason::BodyTimeout, "the request body stalled");
-                return Poll::Ready(Some(Err(this.fail(error))));
-            }
-            return Poll::Pending;
+        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        let Some(frame) = ready!(IdleTimer::watch(&mut this.idle, polled, cx)) else {
+            let error = Error::new(Reason::BodyTimeout, "the request body stalled");
+            return Poll::Ready(Some(Err(this.fail(error))));
         };
-        if let Some(idle) = &mut this.idle {
-            idle.reset();
-        }
         Poll::Ready(match frame {
             None => {
                 this.exchange.upload_progress(true);

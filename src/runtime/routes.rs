@@ -38,7 +38,8 @@ pub(super) fn compile(
             add_branches(name, route, rule, entry, &mut branches, &mut origins, found);
         }
     }
-    let broken = found.items[before..].iter().any(is_error) || entries.len() < enabled(config);
+    let broken =
+        found.items[before..].iter().any(Diagnostic::is_error) || entries.len() < enabled(config);
     // Even then, for the conflicts among the rest: all errors in one run.
     match Table::build(branches) {
         Ok(_) if broken => None,
@@ -61,10 +62,6 @@ pub(super) fn compile(
 
 fn enabled(config: &Config) -> usize {
     config.routes.values().filter(|route| route.enabled).count()
-}
-
-fn is_error(diagnostic: &Diagnostic) -> bool {
-    diagnostic.severity == crate::config::diagnostic::Severity::Error
 }
 
 fn describe(first: &Origin, second: &Origin, example: Option<&str>) -> Diagnostic {

@@ -89,9 +89,7 @@ impl<'c> Stacks<'c> {
             Innermost::Forward(inner) => self.guarded(&info, route, inner, found),
             Innermost::Answer(inner) => self.guarded(&info, route, inner, found),
         };
-        let errors = found.items[before..]
-            .iter()
-            .any(|item| item.severity == crate::config::diagnostic::Severity::Error);
+        let errors = found.items[before..].iter().any(Diagnostic::is_error);
         (!errors).then_some(RouteEntry { info, service })
     }
 

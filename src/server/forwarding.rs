@@ -140,6 +140,11 @@ pub(crate) fn add(
 /// What a stranger claims about itself goes.
 fn remove_claims(headers: &mut HeaderMap) {
     headers.remove(FORWARDED);
+    remove_x_forwarded(headers);
+}
+
+/// Takes every `X-Forwarded-*` out.
+pub(crate) fn remove_x_forwarded(headers: &mut HeaderMap) {
     let claimed: Vec<_> =
         headers.keys().filter(|name| name.as_str().starts_with("x-forwarded-")).cloned().collect();
     for name in claimed {

@@ -1,12 +1,12 @@
 //! One try of a request over one connection: how long it may wait for the response head, what its
 //! failure means, and whether it may be repeated at once.
 
-use std::{error::Error as StdError, future::poll_fn, io, pin::Pin, task::Poll, time::Duration};
+use std::{error::Error as StdError, future::poll_fn, pin::Pin, task::Poll, time::Duration};
 
 use http::Method;
 use tokio::time::Instant;
 
-use super::endpoint::Endpoint;
+use super::{endpoint::Endpoint, tls};
 use crate::{
     body::Body,
     config::model::Timeouts,
@@ -146,23 +146,12 @@ pub(super) fn classify(error: &hyper::Error, endpoint: &Endpoint, exchange: &Exc
         Reason::BadResponse
     } else if error.is_user() {
         Reason::BadBody
+    } else if tls::proxy_status(error).is_some() {
+        Reason::UpstreamTls
     } else {
-        reason_of_cause(error)
+        Reason::UpstreamReset
     };
     Error::new(reason, format!("{}: {}", endpoint.name, chain(error)))
-}
-
-fn reason_of_cause(error: &hyper::Error) -> Reason {
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        if let Some(io) = inner.downcast_ref::<io::Error>()
-            && io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
-        {
-            return Reason::UpstreamTls;
-        }
-        cause = inner.source();
-    }
-    Reason::UpstreamReset
 }
 
 /// An error with its causes.

@@ -166,9 +166,5 @@ pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
     for name in NEVER {
         trailers.remove(name);
     }
-    let claimed: Vec<_> =
-        trailers.keys().filter(|name| name.as_str().starts_with("x-forwarded-")).cloned().collect();
-    for name in claimed {
-        trailers.remove(name);
-    }
+    forwarding::remove_x_forwarded(trailers);
 }

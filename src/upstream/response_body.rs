@@ -114,17 +114,11 @@ impl http_body::Body for UpstreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) else {
-            if let Some(idle) = &mut this.idle {
-                ready!(idle.poll(cx));
-                let error = Error::new(Reason::UpstreamTimeout, "the answer stalled");
-                return Poll::Ready(Some(Err(this.fail(Reason::UpstreamTimeout, error))));
-            }
-            return Poll::Pending;
+        let polled = Pin::new(&mut this.incoming).poll_frame(cx);
+        let Some(frame) = ready!(IdleTimer::watch(&mut this.idle, polled, cx)) else {
+            let error = Error::new(Reason::UpstreamTimeout, "the answer stalled");
+            return Poll::Ready(Some(Err(this.fail(Reason::UpstreamTimeout, error))));
         };
-        if let Some(idle) = &mut this.idle {
-            idle.reset();
-        }
         match frame {
             None => {
                 this.release();
@@ -168,15 +162,33 @@ impl IdleTimer {
         Self { limit, waiting: None }
     }
 
+    /// What was polled, or `None` when it has been pending for the whole limit, if there is one.
+    pub(crate) fn watch<T>(
+        idle: &mut Option<Self>,
+        polled: Poll<T>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<T>> {
+        match (polled, idle) {
+            (Poll::Ready(value), idle) => {
+                if let Some(idle) = idle {
+                    idle.reset();
+                }
+                Poll::Ready(Some(value))
+            }
+            (Poll::Pending, Some(idle)) => idle.poll(cx).map(|()| None),
+            (Poll::Pending, None) => Poll::Pending,
+        }
+    }
+
     /// Something happened.
-    pub(crate) fn reset(&mut self) {
+    fn reset(&mut self) {
         if let Some((last, _)) = &mut self.waiting {
             *last = Instant::now();
         }
     }
 
     /// Ready when nothing has happened for the whole limit.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let limit = self.limit;
         let (last, sleep) = self
             .waiting
