@@ -202,7 +202,6 @@ async fn serve<S>(
         peer,
         listener.port,
         tls,
-        version == Version::H2,
     ));
     place.is_now(if version == Version::H2 { Protocol::H2 } else { Protocol::H1 });
     let registration = registry.add(Arc::clone(&connection), Arc::clone(&listener), place);

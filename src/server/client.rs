@@ -35,8 +35,6 @@ pub struct Connection {
     pub local_port: u16,
     /// The TLS session, if there is one.
     pub tls: Option<TlsSession>,
-    /// It speaks HTTP/2, as far as was known when it was accepted.
-    pub h2: bool,
     /// The peer's address as a header value.
     pub(crate) peer_value: HeaderValue,
     /// The local port as a header value.
@@ -135,7 +133,6 @@ impl Connection {
         peer: Option<SocketAddr>,
         local_port: u16,
         tls: Option<TlsSession>,
-        h2: bool,
     ) -> Self {
         let peer_value = peer.map_or_else(
             || HeaderValue::from_static("unknown"),
@@ -147,7 +144,6 @@ impl Connection {
             peer,
             local_port,
             tls,
-            h2,
             peer_value,
             port_value: HeaderValue::from(local_port),
             state: ClientState::default(),

@@ -158,7 +158,7 @@ mod tests {
     }
 
     fn connection() -> Connection {
-        let connection = Connection::new("web".into(), 0, None, 0, None, true);
+        let connection = Connection::new("web".into(), 0, None, 0, None);
         connection.state.touch();
         connection
     }

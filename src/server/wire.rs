@@ -413,7 +413,7 @@ mod tests {
         let metrics = Metrics::new(&[1.0]);
         let sockets = Sockets { sockets: Vec::new(), bound: String::new(), port: 0 };
         let listener = Arc::new(Listener::new("web".into(), settings, &sockets, None, &metrics));
-        let connection = Arc::new(Connection::new("web".into(), 0, None, 0, None, false));
+        let connection = Arc::new(Connection::new("web".into(), 0, None, 0, None));
         let place = listener.place(1).expect("nobody else is there");
         let registry = Arc::new(Registry::default());
         let registration = registry.add(Arc::clone(&connection), listener, place);

@@ -28,7 +28,7 @@ pub(crate) fn head() -> Head {
     Head {
         id: RequestId::accept(&id).expect("a UUID is fit"),
         started: Instant::now(),
-        connection: Arc::new(Connection::new("web".into(), 0, None, 443, Some(tls), true)),
+        connection: Arc::new(Connection::new("web".into(), 0, None, 443, Some(tls))),
         client_ip: Some([203, 0, 113, 9].into()),
         trusted: false,
         method: Method::GET,

@@ -72,7 +72,7 @@ pub(super) async fn within<F: Future>(
     let Some(limit) = timeouts.per_try else { return Ok(future.await) };
     let mut due = started + limit;
     // The sweep wakes connections; streams of HTTP/2 run in tasks of their own.
-    let coarse = limit >= COARSE && !exchange.connection.h2;
+    let coarse = limit >= COARSE && exchange.version != http::Version::HTTP_2;
     loop {
         let output = if coarse {
             until_overdue(exchange, due, future.as_mut()).await

@@ -8,6 +8,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::support::{
     grpc::{GrpcClient, GrpcServer, Note},
+    h2client::H2,
     prelude::*,
     websocket::{EchoServer, Socket},
     wire::Framing,
@@ -245,4 +246,25 @@ fn a_silent_client_of_the_admin_socket_holds_nobody_up() {
     let silent = UnixStream::connect(gateway.socket()).unwrap();
     assert!(gateway.verb(&["reload", "--wait"]).status.success());
     drop(silent);
+}
+
+#[test]
+fn a_limit_the_sweep_looks_at_holds_for_every_way_into_http2() {
+    // Takes the request and never answers.
+    let upstream = Raw::serve(|peer| {
+        peer.request();
+        peer.request();
+    });
+    let gateway = Gateway::start(&format!(
+        "listeners: {{ http: {{ address: \"127.0.0.1:0\", protocols: [h1, h2c] }} }}\n\
+         routes: {{ app: {{ to: \"{}\", timeouts: {{ per_try: 5s }} }} }}\n",
+        upstream.url()
+    ));
+    let address = gateway.addr("http");
+    let status = block_on(async {
+        let request = http::Request::get("http://h/").body(()).unwrap();
+        let answer = H2::plain(address).await.exchange(request, b"", None).await.unwrap();
+        answer.head.status()
+    });
+    assert_eq!(status, 504);
 }
