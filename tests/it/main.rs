@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // a test may panic anywhere; clippy only knows it inside `#[test]`
 
+mod attacks;
 mod cli;
 mod client_leaves;
 mod data_plane;

@@ -1,0 +1,1 @@
+//! Mutated requests against a strict upstream that records: one request in, one out.

@@ -1,0 +1,1 @@
+//! Rows 46 to 54: fields that claim, override, hide or flood.

@@ -1,0 +1,1 @@
+//! Rows 70 to 76: time and space.

@@ -1,0 +1,1 @@
+//! Rows 37 to 45: hosts, targets and paths.
