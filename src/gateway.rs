@@ -95,7 +95,7 @@ impl Gateway {
         let checked = gate_of(connection, &head, &settings, &runtime);
         let (checked, refusal) = match checked {
             Ok(checked) => (checked, None),
-            Err(error) => (Checked::nothing(), Some(closing(error, head.version))),
+            Err(error) => (Checked::nothing(), Some(closing(error, connection, head.version))),
         };
         let decision = match refusal {
             Some(error) => Decision::refused(&runtime, error),
@@ -122,8 +122,10 @@ impl fmt::Debug for Gateway {
 // === before the stack ===
 
 /// After a head that was refused nothing on an HTTP/1 connection can be trusted to be a request.
-fn closing(error: Error, version: Version) -> Error {
+/// HTTP/2 keeps requests apart; there only many of them end the connection.
+fn closing(error: Error, connection: &Connection, version: Version) -> Error {
     if version == Version::HTTP_2 {
+        connection.state.streams.refuse(connection);
         return error;
     }
     error.header(CONNECTION, HeaderValue::from_static("close"))

@@ -137,7 +137,13 @@ fn look(headers: &HeaderMap, h2: bool) -> Result<(Fields, Noted), Error> {
             "user-agent" => noted.user_agent = Some(value.clone()),
             "accept" => noted.accept = Some(value.clone()),
             "content-type" => noted.grpc = value.as_bytes().starts_with(b"application/grpc"),
-            "content-length" => fields.lengths += 1,
+            "content-length" => {
+                fields.lengths += 1;
+                // The scanner has seen to it for HTTP/1; `h2` lets an empty one pass.
+                if h2 && !is_length(value.as_bytes()) {
+                    return Err(bad(Reason::BadFraming, "bad Content-Length"));
+                }
+            }
             "connection" => fields.connection = true,
             "transfer-encoding"
             | "keep-alive"
@@ -156,6 +162,10 @@ fn look(headers: &HeaderMap, h2: bool) -> Result<(Fields, Noted), Error> {
         }
     }
     Ok((fields, noted))
+}
+
+fn is_length(value: &[u8]) -> bool {
+    matches!(value.len(), 1..=19) && value.iter().all(u8::is_ascii_digit)
 }
 
 fn look_at_other(name: &str, fields: &mut Fields) -> Result<(), Error> {

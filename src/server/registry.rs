@@ -35,7 +35,7 @@ pub(crate) struct Registration {
 /// A quiet connection gives back the memory of its protocol after this long.
 const PARK_AFTER: Duration = Duration::from_secs(3);
 /// A client that takes nothing for this long is cut off.
-const WRITE_IDLE: Duration = Duration::from_secs(60);
+pub(crate) const WRITE_IDLE: Duration = Duration::from_secs(60);
 /// How long a connection that was asked to close may take.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
@@ -100,8 +100,8 @@ fn judge(
 ) -> Option<Order> {
     use std::sync::atomic::Ordering::Relaxed;
     let state = &connection.state;
-    let Ages { idle, head, blocked, held } = state.ages(now);
-    if blocked.or(held).is_some_and(|age| age > WRITE_IDLE) {
+    let Ages { idle, head, blocked, stuck } = state.ages(now);
+    if blocked.max(stuck).is_some_and(|age| age > WRITE_IDLE) {
         return Some(Order::Kill);
     }
     if state.tunnel.load(Relaxed) || state.in_flight() > 0 {
@@ -164,15 +164,19 @@ mod tests {
     }
 
     #[test]
-    fn an_http2_client_that_never_opens_its_window_is_cut_off() {
+    fn answers_that_do_not_move_on_the_wire_are_cut_off() {
         let connection = connection();
         connection.state.begin_request();
         assert_eq!(in_seconds(&connection, 600), None, "waiting for an upstream is no fault");
-        connection.state.hold_answer();
-        assert_eq!(in_seconds(&connection, 50), None);
-        assert_eq!(in_seconds(&connection, 70), Some(Order::Kill));
-        connection.state.release_answer();
-        assert_eq!(in_seconds(&connection, 70), None);
+        connection.state.streams.set_wire(1, false);
+        assert_eq!(in_seconds(&connection, 10), None);
+        assert_eq!(in_seconds(&connection, 60), None);
+        connection.state.streams.note_progress();
+        assert_eq!(in_seconds(&connection, 80), None);
+        assert_eq!(in_seconds(&connection, 81), None);
+        assert_eq!(in_seconds(&connection, 150), Some(Order::Kill));
+        connection.state.streams.set_wire(0, false);
+        assert_eq!(in_seconds(&connection, 150), None);
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! refused is replaced by a well-formed one with [`REFUSED_METHOD`], which arrives at the gateway in
 //! its turn and is answered, counted and logged like every other request. It also writes 1xx answers
 //! hyper cannot, holds bytes sent before an upgrade is decided, and keeps the times the worker's
-//! sweep looks at. Once the protocol is switched, and for HTTP/2, it only passes bytes on.
+//! sweep looks at. For HTTP/2 it counts frames (`frames`) and ends the connection of a client that
+//! floods. Once the protocol is switched it only passes bytes on.
 
 use std::{
     io::{self, IoSlice},
@@ -16,7 +17,9 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
-    client::{Connection, Order, REFUSED_METHOD, Upgrade},
+    client::{Connection, Order, REFUSED_METHOD, Upgrade, now_nanos},
+    farewell::Farewell,
+    frames::{Flood, Frames},
     registry::Registration,
     scan::{Next, Refusal, Scanner},
 };
@@ -46,7 +49,11 @@ pub(crate) struct Wire<S> {
 #[derive(Debug)]
 enum Mode {
     Scan(Scanner),
-    Pass,
+    /// The version is not known yet.
+    Sniff,
+    H2(Box<Frames>),
+    /// HTTP/2 that has gone too far.
+    Calm(Box<Farewell>),
     /// A refused request was handed on; nothing the client sends matters any more.
     Refused,
 }
@@ -59,18 +66,13 @@ const LINGER_LIMIT: usize = 256 * 1024;
 // === impl Wire ===
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    /// HTTP/1: scan; HTTP/2: pass.
-    pub(crate) fn new(
-        io: S,
-        connection: Arc<Connection>,
-        registration: Registration,
-        scanner: Option<Scanner>,
-    ) -> Self {
+    /// A stream whose HTTP version is not known yet.
+    pub(crate) fn new(io: S, connection: Arc<Connection>, registration: Registration) -> Self {
         connection.state.touch();
         Self {
             io,
             connection,
-            mode: scanner.map_or(Mode::Pass, Mode::Scan),
+            mode: Mode::Sniff,
             pending: Vec::new(),
             ready: 0,
             informational: Vec::new(),
@@ -88,19 +90,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// Starts over with bytes already read, in another mode.
-    pub(crate) fn with_mode(mut self, scanner: Option<Scanner>) -> Self {
-        if scanner.is_none() {
-            self.registration.is_now(Protocol::H2);
-        }
-        self.mode = scanner.map_or(Mode::Pass, Mode::Scan);
-        if matches!(self.mode, Mode::Pass) {
-            self.ready = self.pending.len();
-        } else {
-            let pending = std::mem::take(&mut self.pending);
-            self.ready = 0;
-            self.take_in(&pending);
-        }
+    /// From here on it is HTTP/1.
+    pub(crate) fn into_h1(mut self, scanner: Scanner) -> Self {
+        self.mode = Mode::Scan(scanner);
+        let pending = std::mem::take(&mut self.pending);
+        self.take_in(&pending);
+        self
+    }
+
+    /// From here on it is HTTP/2.
+    pub(crate) fn into_h2(mut self) -> Self {
+        self.registration.is_now(Protocol::H2);
+        let now = self.connection.state.touch();
+        let mut frames = Box::new(Frames::new(now));
+        self.ready = self.pending.len();
+        let verdict = frames.read(&self.pending, now);
+        self.mode = Mode::H2(frames);
+        self.judge(verdict);
         self
     }
 
@@ -117,13 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             return Poll::Ready(Ok(false));
         }
         self.connection.state.touch();
-        match self.mode {
-            Mode::Scan(_) => self.take_in(buf.filled()),
-            Mode::Pass | Mode::Refused => {
-                self.pending.extend_from_slice(buf.filled());
-                self.ready = self.pending.len();
-            }
-        }
+        self.take_in(buf.filled());
         Poll::Ready(Ok(true))
     }
 
@@ -222,6 +222,50 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
+    /// What the frames of an HTTP/2 connection are to us.
+    fn judge(&mut self, verdict: Result<(), Flood>) {
+        let Mode::H2(frames) = &self.mode else { return };
+        let state = &self.connection.state;
+        state.streams.set_wire(frames.open(), frames.is_narrow());
+        let Err(flood) = verdict else { return };
+        tracing::debug!(peer = ?self.connection.peer, flood = flood.word(), "client must calm down");
+        let last = frames.goaway(flood);
+        self.mode = Mode::Calm(Box::new(Farewell::new(last)));
+        // The reading side sees to it.
+        state.waker.wake();
+    }
+
+    /// What others have found out about an HTTP/2 connection.
+    fn check_calm(&mut self) {
+        let Mode::H2(frames) = &mut self.mode else { return };
+        let state = &self.connection.state;
+        if state.ordered(Order::Calm) {
+            state.done(Order::Calm);
+            let (flood, refused) = state.streams.take_findings();
+            let verdict = flood.map_or_else(|| frames.refused(refused, now_nanos()), Err);
+            self.judge(verdict);
+        }
+    }
+
+    /// Counts frames of which `count` bytes were written.
+    fn note_frames<'b>(&mut self, slices: impl Iterator<Item = &'b [u8]>, mut count: usize) {
+        let Mode::H2(frames) = &mut self.mode else { return };
+        let state = &self.connection.state;
+        state.streams.note_progress();
+        // The time of the last read is near enough for credit.
+        let now = state.active();
+        let mut verdict = Ok(());
+        for slice in slices {
+            let written = slice.len().min(count);
+            count -= written;
+            verdict = verdict.and(frames.wrote(&slice[..written], now));
+            if count == 0 {
+                break;
+            }
+        }
+        self.judge(verdict);
+    }
+
     /// The common case: straight into hyper's buffer, scanned there.
     fn poll_read_through(
         &mut self,
@@ -234,9 +278,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         if bytes.is_empty() {
             return Poll::Ready(Ok(true));
         }
-        self.connection.state.touch();
-        let Mode::Scan(scanner) = &mut self.mode else { return Poll::Ready(Ok(true)) };
-        let scan = scanner.scan(bytes);
+        let now = self.connection.state.touch();
+        let scan = match &mut self.mode {
+            Mode::Scan(scanner) => scanner.scan(bytes),
+            Mode::H2(frames) => {
+                let verdict = frames.read(bytes, now);
+                if verdict.is_err() {
+                    buf.set_filled(before);
+                }
+                self.judge(verdict);
+                return Poll::Ready(Ok(verdict.is_ok()));
+            }
+            Mode::Sniff | Mode::Calm(_) | Mode::Refused => return Poll::Ready(Ok(true)),
+        };
         if scan.pass == bytes.len() && scan.next == Next::More {
             return Poll::Ready(Ok(true));
         }
@@ -297,8 +351,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
         let this = self.get_mut();
         if this.connection.state.has_orders() {
             this.check_head_timeout();
+            this.check_calm();
         }
         loop {
+            if let Mode::Calm(farewell) = &mut this.mode {
+                ready!(farewell.poll(&mut this.io, cx));
+                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
             if this.ready > 0 {
                 this.deliver(buf);
                 return Poll::Ready(Ok(()));
@@ -341,8 +400,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if matches!(this.mode, Mode::Calm(_)) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         ready!(this.poll_before_write(cx))?;
         let result = Pin::new(&mut this.io).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(count)) = result {
+            this.note_frames(std::iter::once(bytes), count);
+        }
         this.note_write(result)
     }
 
@@ -352,8 +417,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if matches!(this.mode, Mode::Calm(_)) {
+            return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
+        }
         ready!(this.poll_before_write(cx))?;
         let result = Pin::new(&mut this.io).poll_write_vectored(cx, slices);
+        if let Poll::Ready(Ok(count)) = result {
+            this.note_frames(slices.iter().map(|slice| &**slice), count);
+        }
         this.note_write(result)
     }
 
@@ -371,6 +442,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if let Mode::Calm(farewell) = &mut this.mode {
+            return farewell.poll(&mut this.io, cx).map(Ok);
+        }
         if matches!(&this.mode, Mode::Scan(scanner) if scanner.is_in_body()) {
             // The answer came before the end of the body, which is still being sent.
             this.mode = Mode::Refused;
@@ -417,7 +491,7 @@ mod tests {
         let place = listener.place(1).expect("nobody else is there");
         let registry = Arc::new(Registry::default());
         let registration = registry.add(Arc::clone(&connection), listener, place);
-        Wire::new(io, connection, registration, None)
+        Wire::new(io, connection, registration)
     }
 
     #[tokio::test]
