@@ -186,7 +186,8 @@ where
     let state = &connection.state;
     state.waker.register(cx.waker());
     if state.ordered(Order::Kill) {
-        return Pin::new(wire).poll_shutdown(cx).map_ok(|()| false);
+        // At once: a client that takes nothing would hold up the end of a TLS session too.
+        return Poll::Ready(Ok(false));
     }
     state.done(Order::Park);
     // What has arrived already is answered, drain or not.

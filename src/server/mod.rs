@@ -13,6 +13,7 @@ pub mod listener;
 pub mod material;
 pub(crate) mod registry;
 pub(crate) mod scan;
+pub(crate) mod shares;
 pub mod signals;
 pub mod systemd;
 pub mod tls;

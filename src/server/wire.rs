@@ -9,7 +9,7 @@
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
 };
 
@@ -158,7 +158,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             Next::Refuse(refusal) => self.refuse(refusal),
             Next::BadBody(detail) => {
                 state.refuse(Refusal { reason: Reason::BadBody, detail });
-                state.bad_body.store(true, std::sync::atomic::Ordering::Relaxed);
+                state.bad_body.store(true, Ordering::Relaxed);
                 self.pending.truncate(self.ready);
                 self.mode = Mode::Refused;
                 self.linger = LINGER_LIMIT;
@@ -281,9 +281,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Poll::Ready(Ok(()))
     }
 
-    fn note_write<T>(&mut self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn note_write<T>(
+        &mut self,
+        result: Poll<io::Result<T>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
         self.between &= !matches!(result, Poll::Ready(Ok(_)));
-        self.connection.state.set_blocked(result.is_pending());
+        let state = &self.connection.state;
+        state.set_blocked(result.is_pending());
+        if result.is_pending() && state.tunnel.load(Ordering::Relaxed) {
+            // The driver of the connection has ended: nobody else would hear the order.
+            state.waker.register(cx.waker());
+            if state.ordered(Order::Kill) {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        }
         result
     }
 }
@@ -304,7 +316,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
                 return Poll::Ready(Ok(()));
             }
             if matches!(this.mode, Mode::Refused) {
-                if this.connection.state.bad_body.load(std::sync::atomic::Ordering::Relaxed) {
+                if this.connection.state.bad_body.load(Ordering::Relaxed) {
                     return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
                 }
                 return Poll::Pending;
@@ -343,7 +355,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         let this = self.get_mut();
         ready!(this.poll_before_write(cx))?;
         let result = Pin::new(&mut this.io).poll_write(cx, bytes);
-        this.note_write(result)
+        this.note_write(result, cx)
     }
 
     fn poll_write_vectored(
@@ -354,7 +366,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         let this = self.get_mut();
         ready!(this.poll_before_write(cx))?;
         let result = Pin::new(&mut this.io).poll_write_vectored(cx, slices);
-        this.note_write(result)
+        this.note_write(result, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -378,6 +390,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         }
         ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
         let mut space = [0; 4096];
+        if this.linger > 0 {
+            this.connection.state.set_lingering();
+        }
         while this.linger > 0 {
             let mut buf = ReadBuf::new(&mut space);
             ready!(Pin::new(&mut this.io).poll_read(cx, &mut buf))?;
@@ -414,7 +429,7 @@ mod tests {
         let sockets = Sockets { sockets: Vec::new(), bound: String::new(), port: 0 };
         let listener = Arc::new(Listener::new("web".into(), settings, &sockets, None, &metrics));
         let connection = Arc::new(Connection::new("web".into(), 0, None, 0, None));
-        let place = listener.place(1).expect("nobody else is there");
+        let place = listener.place(None).expect("nobody else is there");
         let registry = Arc::new(Registry::default());
         let registration = registry.add(Arc::clone(&connection), listener, place);
         Wire::new(io, connection, registration, None)

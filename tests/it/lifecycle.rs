@@ -180,7 +180,7 @@ fn the_descriptor_limit_is_raised_as_far_as_allowed() {
 #[test]
 fn connections_beyond_the_limit_are_turned_away_politely() {
     let gateway = Gateway::start(
-        "listeners: { http: { address: \"127.0.0.1:0\", max_connections: 2 } }\nroutes: { app: { respond: 200 } }\n",
+        "listeners: { http: { address: \"127.0.0.1:0\", max_connections: 2, limits: { connections_per_client: 2 } } }\nroutes: { app: { respond: 200 } }\n",
     );
     let mut held = [gateway.client(), gateway.client()];
     for client in &mut held {
@@ -268,7 +268,7 @@ fn a_unix_socket_is_a_listener_and_an_upstream() {
 #[test]
 fn connections_count_from_the_moment_they_are_accepted() {
     let gateway = Gateway::start(
-        "listeners: { https: { address: \"127.0.0.1:0\", tls: dev, max_connections: 3 } }\nroutes: { app: { respond: 200 } }\n",
+        "listeners: { https: { address: \"127.0.0.1:0\", tls: dev, max_connections: 3, limits: { connections_per_client: 3 } } }\nroutes: { app: { respond: 200 } }\n",
     );
     // They never say a word of TLS.
     let silent: Vec<_> =
