@@ -147,28 +147,6 @@ fn a_bad_file_at_start_is_exit_code_78() {
 }
 
 #[test]
-fn running_out_of_descriptors_is_survived_without_spinning() {
-    let mut gateway = Gateway::builder()
-        .ulimit("-n 64")
-        .start("routes: { app: { respond: { status: 200, body: ok } } }\n");
-    let ticks = |gateway: &Gateway| {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", gateway.pid())).unwrap();
-        let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
-    };
-    let many: Vec<_> = (0..100).map(|_| gateway.client()).collect();
-    // A few may be kept back, to turn connections away or for the admin listener.
-    until("descriptors are used up", || gateway.usage().descriptors >= 48);
-    let before = ticks(&gateway);
-    pause(Duration::from_secs(1));
-    let used = ticks(&gateway) - before;
-    assert!(used < 50, "{used} of 100 ticks of CPU in a second of nothing to do");
-    assert!(gateway.alive());
-    drop(many);
-    until("it serves again", || gateway.get("h", "/").text() == "ok");
-}
-
-#[test]
 fn the_descriptor_limit_is_raised_as_far_as_allowed() {
     let gateway = Gateway::builder().ulimit("-Sn 256").start("routes: { app: { respond: 200 } }\n");
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", gateway.pid())).unwrap();
