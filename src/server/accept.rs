@@ -4,6 +4,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
@@ -34,6 +35,11 @@ pub(crate) struct Shared {
 const PAUSE: Duration = Duration::from_millis(50);
 /// An accept error that lasts is logged again after this long.
 const SAY_AGAIN: Duration = Duration::from_secs(10);
+/// Bytes not sent yet that the kernel takes of a connection. Left alone it takes megabytes, in memory
+/// of its own that all connections of the machine share.
+const UNSENT: u32 = 128 * 1024;
+/// What a client was cut off for not taking, the kernel goes on offering; it stops after this.
+const UNTIL_ABORTED: Duration = Duration::from_secs(2);
 /// How long a client that is turned away may take to read why.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// The answer of a listener that has all the connections it may have.
@@ -46,7 +52,13 @@ content-length: 97\r\nretry-after: 1\r\nconnection: close\r\n\r\n\
 /// Accepts on a TCP socket until the listener closes.
 pub(crate) async fn tcp(socket: TcpListener, shared: Shared) {
     let mut said = None;
+    let mut patience = Duration::ZERO;
     loop {
+        let write = shared.listener.settings().timeouts.write;
+        if patience != write {
+            patience = write;
+            hand_down(&socket, write);
+        }
         let accepted = tokio::select! {
             biased;
             accepted = socket.accept() => accepted,
@@ -89,6 +101,20 @@ async fn now<F: Future>(future: F) -> Option<F::Output> {
         biased;
         output = future => Some(output),
         () = std::future::ready(()) => None,
+    }
+}
+
+/// What the sockets accepted here take over from this one (tcp(7)). Best effort: our own limits hold
+/// without the kernel's.
+fn hand_down(socket: &TcpListener, write: Duration) {
+    let socket = SockRef::from(socket);
+    let results = [
+        socket.set_tcp_notsent_lowat(UNSENT),
+        // A little later than our own limit, which counts what it cuts.
+        socket.set_tcp_user_timeout(Some(write + UNTIL_ABORTED)),
+    ];
+    for error in results.into_iter().filter_map(Result::err) {
+        tracing::debug!(error = %error, "a limit of the kernel cannot be set");
     }
 }
 

@@ -77,9 +77,6 @@ pub(crate) struct ClientState {
     held_answers: AtomicU32,
     /// Nanoseconds since the epoch at which a piece of one was last asked for.
     asked: AtomicU64,
-    /// Nanoseconds since the epoch since which the answer is out, nothing follows, and what the client
-    /// still sends is thrown away; 0: not so.
-    lingering_since: AtomicU64,
     /// At least one request was read.
     pub(crate) served: AtomicBool,
     /// Its driver has dropped the protocol and waits for the next byte.
@@ -217,12 +214,6 @@ impl ClientState {
         }
     }
 
-    /// The last answer is out; all that is waited for is the client's end.
-    pub(crate) fn set_lingering(&self) {
-        let now = now_nanos();
-        let _ = self.lingering_since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
-    }
-
     /// Sets, or takes off, the moment by which the sweep is to wake the request in flight.
     pub(crate) fn set_due(&self, due: Option<Instant>) {
         let nanos = due.map_or(0, |due| nanos(due.saturating_duration_since(*EPOCH)).max(1));
@@ -324,7 +315,6 @@ impl ClientState {
             idle: Duration::from_nanos(now.saturating_sub(self.active.load(Ordering::Relaxed))),
             head: age(self.head_since.load(Ordering::Relaxed)),
             blocked: age(self.blocked_since.load(Ordering::Relaxed)),
-            lingering: age(self.lingering_since.load(Ordering::Relaxed)),
             held: (self.held_answers.load(Ordering::Relaxed) > 0)
                 .then(|| age(self.asked.load(Ordering::Relaxed)))
                 .flatten(),
@@ -341,8 +331,6 @@ pub(crate) struct Ages {
     pub(crate) head: Option<Duration>,
     /// Since a write began to block.
     pub(crate) blocked: Option<Duration>,
-    /// Since the last answer is out and only the client's end is waited for.
-    pub(crate) lingering: Option<Duration>,
     /// Since the client last took anything of the HTTP/2 answers that wait for it.
     pub(crate) held: Option<Duration>,
 }

@@ -9,6 +9,7 @@ pub mod dev_ca;
 pub(crate) mod forwarding;
 pub(crate) mod gate;
 pub mod limits;
+pub(crate) mod linger;
 pub mod listener;
 pub mod material;
 pub(crate) mod registry;

@@ -55,9 +55,6 @@ pub(crate) struct Registration {
 const PARK_AFTER: Duration = Duration::from_secs(3);
 /// How long a connection that was asked to close may take.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
-/// How long a client whose last answer is out may take to read it, before what it still sends turns
-/// into a reset. As the sweep looks once a second, it is one second on average.
-const LINGER: Duration = Duration::from_millis(500);
 
 // === impl Registry ===
 
@@ -125,15 +122,12 @@ fn judge(
     now: u64,
 ) -> Option<Verdict> {
     let state = &connection.state;
-    let Ages { idle, head, blocked, lingering, held } = state.ages(now);
+    let Ages { idle, head, blocked, held } = state.ages(now);
     if blocked.or(held).is_some_and(|age| age > limits.write) {
         return Some((Order::Kill, Some(Cut::WriteTimeout)));
     }
     if state.tunnel.load(Relaxed) || state.in_flight() > 0 {
         return None;
-    }
-    if let Some(age) = lingering {
-        return (age > LINGER).then_some((Order::Kill, None));
     }
     if let Some(age) = head {
         let late = age > limits.header + CLOSE_GRACE;
@@ -229,16 +223,5 @@ mod tests {
         for (seconds, order) in [(11, Order::Drain), (16, Order::Kill)] {
             assert_eq!(after(seconds), Some((order, Some(Cut::HeaderTimeout))), "{seconds}");
         }
-    }
-
-    #[test]
-    fn a_client_that_has_its_last_answer_is_not_waited_for_long() {
-        let connection = connection();
-        connection.state.begin_request();
-        connection.state.set_lingering();
-        assert_eq!(in_seconds(&connection, 70), None, "its answer is not out yet");
-        connection.state.end_request();
-        assert_eq!(in_seconds(&connection, 0), None);
-        assert_eq!(in_seconds(&connection, 1), Some((Order::Kill, None)));
     }
 }

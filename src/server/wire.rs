@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
     client::{Connection, Order, REFUSED_METHOD, Upgrade},
+    linger::Linger,
     registry::Registration,
     scan::{Next, Refusal, Scanner},
 };
@@ -36,9 +37,8 @@ pub(crate) struct Wire<S> {
     informational: Vec<u8>,
     /// hyper has written out everything it had: only here may an interim answer stand.
     between: bool,
-    /// Bytes still read and thrown away on shutdown, so that the last answer is not destroyed by
-    /// a reset.
-    linger: usize,
+    /// What is still read on shutdown.
+    linger: Linger,
     /// Ends with the socket, also when the connection has become a tunnel.
     registration: Registration,
 }
@@ -53,8 +53,6 @@ enum Mode {
 
 /// Most bytes kept of what a client sends before its upgrade is decided.
 const HELD_LIMIT: usize = 64 * 1024;
-/// Most bytes thrown away on shutdown.
-const LINGER_LIMIT: usize = 256 * 1024;
 
 // === impl Wire ===
 
@@ -75,7 +73,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             ready: 0,
             informational: Vec::new(),
             between: true,
-            linger: 0,
+            linger: Linger::default(),
             registration,
         }
     }
@@ -161,7 +159,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 state.bad_body.store(true, Ordering::Relaxed);
                 self.pending.truncate(self.ready);
                 self.mode = Mode::Refused;
-                self.linger = LINGER_LIMIT;
+                self.linger.begin();
             }
         }
         let partial = self.pending.len() > self.ready
@@ -178,7 +176,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             .extend_from_slice(b" / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n");
         self.ready = self.pending.len();
         self.mode = Mode::Refused;
-        self.linger = LINGER_LIMIT;
+        self.linger.begin();
     }
 
     /// Bytes that are ready go to hyper.
@@ -386,20 +384,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         if matches!(&this.mode, Mode::Scan(scanner) if scanner.is_in_body()) {
             // The answer came before the end of the body, which is still being sent.
             this.mode = Mode::Refused;
-            this.linger = LINGER_LIMIT;
+            this.linger.begin();
         }
         ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
-        let mut space = [0; 4096];
-        if this.linger > 0 {
-            this.connection.state.set_lingering();
-        }
-        while this.linger > 0 {
-            let mut buf = ReadBuf::new(&mut space);
-            ready!(Pin::new(&mut this.io).poll_read(cx, &mut buf))?;
-            let count = buf.filled().len();
-            this.linger = if count == 0 { 0 } else { this.linger.saturating_sub(count) };
-        }
-        Poll::Ready(Ok(()))
+        this.linger.poll(&mut this.io, cx)
     }
 }
 

@@ -80,6 +80,8 @@ impl Service {
         let listener = block_on(async {
             let socket = TcpSocket::new_v4().expect("a descriptor is free");
             socket.bind("127.0.0.1:0".parse().expect("an address")).expect("there is a free port");
+            // What it sends is to pile up in the gateway, not here; accepted sockets take this over.
+            socket.set_send_buffer_size(64 * 1024).expect("an open socket takes options");
             socket.listen(4096).expect("a bound socket")
         });
         let address = listener.local_addr().expect("a bound socket has an address");
