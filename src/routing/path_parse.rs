@@ -6,7 +6,7 @@ use regex::{Regex, RegexBuilder};
 
 use super::{
     canonical::{Normalize, canonical},
-    condition::REGEX_SIZE,
+    condition::{REGEX_SIZE, complaint},
     path::{End, PathPattern, Step},
 };
 
@@ -71,7 +71,7 @@ impl PathPattern {
 }
 
 fn compile(source: &str) -> Result<Regex, String> {
-    RegexBuilder::new(source).size_limit(REGEX_SIZE).build().map_err(|error| error.to_string())
+    RegexBuilder::new(source).size_limit(REGEX_SIZE).build().map_err(complaint)
 }
 
 /// Cuts at slashes outside of braces.

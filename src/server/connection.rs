@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::{
     client::{Connection, Order},
     listener::Listener,
-    registry::{Registration, WRITE_IDLE},
+    registry::Registration,
     scan::{Limits, Scanner},
     streams::{self, Tasks},
     wire::Wire,
@@ -190,7 +190,8 @@ where
     let state = &connection.state;
     state.waker.register(cx.waker());
     if state.ordered(Order::Kill) {
-        return Pin::new(wire).poll_shutdown(cx).map_ok(|()| false);
+        // At once: a client that takes nothing would hold up the end of a TLS session too.
+        return Poll::Ready(Ok(false));
     }
     state.done(Order::Park);
     // What has arrived already is answered, drain or not.
@@ -246,7 +247,7 @@ where
 {
     requests.crowd = limits.h2_streams.div_ceil(4);
     let connection = Arc::clone(&requests.connection);
-    let tasks = Tasks::new(Arc::clone(&connection), WRITE_IDLE);
+    let tasks = Tasks::new(Arc::clone(&connection), requests.listener.settings().timeouts.write);
     let header_list = u32::try_from(limits.header_size).unwrap_or(u32::MAX);
     let mut http = Box::pin(
         hyper::server::conn::http2::Builder::new(tasks)

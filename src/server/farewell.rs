@@ -1,41 +1,32 @@
-//! The end of a connection that must stop now: the last bytes, then a short time in which what the
-//! client still sends is thrown away. A socket closed with bytes unread is reset, and the reset would
-//! destroy the last word on its way.
+//! The end of an HTTP/2 connection that must stop now: a last frame, then what every such end needs
+//! (`linger`), or the frame would be destroyed on its way.
 
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::Sleep,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::linger::Linger;
 
 /// What is left to do of an end.
 #[derive(Debug)]
 pub(crate) struct Farewell {
     word: Vec<u8>,
     written: usize,
-    /// Bytes that may still be thrown away.
-    linger: usize,
     closed: bool,
-    patience: Pin<Box<Sleep>>,
+    linger: Linger,
 }
-
-/// Most bytes thrown away.
-const LINGER: usize = 256 * 1024;
-/// How long a client may take to notice.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 // === impl Farewell ===
 
 impl Farewell {
     /// Says `word` last.
     pub(crate) fn new(word: Vec<u8>) -> Self {
-        let patience = Box::pin(tokio::time::sleep(PATIENCE));
-        Self { word, written: 0, linger: LINGER, closed: false, patience }
+        let mut linger = Linger::default();
+        linger.begin();
+        Self { word, written: 0, closed: false, linger }
     }
 
     /// Ready when the socket may be dropped.
@@ -43,13 +34,11 @@ impl Farewell {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        if self.patience.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
-        }
         while self.written < self.word.len() {
-            match ready!(Pin::new(&mut *io).poll_write(cx, &self.word[self.written..])) {
-                Ok(count @ 1..) => self.written += count,
-                Ok(0) | Err(_) => return Poll::Ready(()),
+            // A client that does not even take this gets no last word.
+            match Pin::new(&mut *io).poll_write(cx, &self.word[self.written..]) {
+                Poll::Ready(Ok(count @ 1..)) => self.written += count,
+                _ => return Poll::Ready(()),
             }
         }
         if !self.closed {
@@ -58,15 +47,6 @@ impl Farewell {
             }
             self.closed = true;
         }
-        let mut space = [0; 4096];
-        loop {
-            let mut buf = ReadBuf::new(&mut space);
-            let read = ready!(Pin::new(&mut *io).poll_read(cx, &mut buf));
-            let count = buf.filled().len();
-            if read.is_err() || count == 0 || count > self.linger {
-                return Poll::Ready(());
-            }
-            self.linger -= count;
-        }
+        self.linger.poll(io, cx).map(drop)
     }
 }

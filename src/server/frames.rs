@@ -7,6 +7,8 @@
 //! many of them as its work calls for (gRPC measures with a PING for each answer, browsers send a
 //! PRIORITY_UPDATE for each request), and a flood ends in GOAWAY with ENHANCE_YOUR_CALM.
 
+use crate::telemetry::metrics::Cut;
+
 /// Why a connection was ended with ENHANCE_YOUR_CALM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flood {
@@ -197,15 +199,15 @@ impl Frames {
     }
 
     /// What is written last, or nothing in the middle of another frame.
-    pub(crate) fn goaway(&self, flood: Flood) -> Vec<u8> {
+    /// `why` has less than 200 bytes.
+    pub(crate) fn goaway(&self, why: &str) -> Vec<u8> {
         if !self.outbound.is_between() {
             return Vec::new();
         }
         const GOAWAY: u8 = 7;
         const ENHANCE_YOUR_CALM: u32 = 11;
-        let why = flood.word().as_bytes();
+        let why = why.as_bytes();
         let mut frame = Vec::with_capacity(HEADER + 8 + why.len());
-        // A word has less than 256 bytes.
         frame.extend_from_slice(&[0, 0, 8 + why.len() as u8, GOAWAY, 0, 0, 0, 0, 0]);
         frame.extend_from_slice(&self.last.to_be_bytes());
         frame.extend_from_slice(&ENHANCE_YOUR_CALM.to_be_bytes());
@@ -313,15 +315,6 @@ impl Bucket {
 // === impl Flood ===
 
 impl Flood {
-    /// The word of the metric, and of the GOAWAY.
-    pub(crate) const fn word(self) -> &'static str {
-        match self {
-            Self::Control => "h2_control_frames",
-            Self::Resets => "h2_resets",
-            Self::Memory => "h2_memory",
-        }
-    }
-
     /// From its number.
     pub(crate) const fn from_number(number: u8) -> Option<Self> {
         match number {
@@ -329,6 +322,16 @@ impl Flood {
             2 => Some(Self::Resets),
             3 => Some(Self::Memory),
             _ => None,
+        }
+    }
+}
+
+impl From<Flood> for Cut {
+    fn from(flood: Flood) -> Self {
+        match flood {
+            Flood::Control => Self::H2ControlFrames,
+            Flood::Resets => Self::H2Resets,
+            Flood::Memory => Self::H2Memory,
         }
     }
 }
@@ -425,12 +428,12 @@ mod tests {
     fn the_last_word_is_a_whole_frame_between_frames_and_nothing_inside_one() {
         let mut frames = begun();
         frames.read(&frame(HEADERS, 5, 9, b""), 0).expect("no flood");
-        let last = frames.goaway(Flood::Resets);
+        let last = frames.goaway("h2_resets");
         assert_eq!(&last[..9], [0, 0, 17, 7, 0, 0, 0, 0, 0]);
         assert_eq!(&last[9..17], [0, 0, 0, 9, 0, 0, 0, 11]);
         assert_eq!(&last[17..], b"h2_resets");
         frames.wrote(&frame(DATA, 0, 9, b"hello")[..10], 0).expect("no flood");
-        assert!(frames.goaway(Flood::Resets).is_empty());
+        assert!(frames.goaway("h2_resets").is_empty());
     }
 
     proptest! {

@@ -10,7 +10,7 @@
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
 };
 
@@ -20,10 +20,14 @@ use super::{
     client::{Connection, Order, REFUSED_METHOD, Upgrade, now_nanos},
     farewell::Farewell,
     frames::{Flood, Frames},
+    linger::Linger,
     registry::Registration,
     scan::{Next, Refusal, Scanner},
 };
-use crate::{error::Reason, telemetry::metrics::Protocol};
+use crate::{
+    error::Reason,
+    telemetry::metrics::{Cut, Protocol},
+};
 
 /// A client's byte stream as hyper sees it.
 #[derive(Debug)]
@@ -39,9 +43,8 @@ pub(crate) struct Wire<S> {
     informational: Vec<u8>,
     /// hyper has written out everything it had: only here may an interim answer stand.
     between: bool,
-    /// Bytes still read and thrown away on shutdown, so that the last answer is not destroyed by
-    /// a reset.
-    linger: usize,
+    /// What is still read on shutdown.
+    linger: Linger,
     /// Ends with the socket, also when the connection has become a tunnel.
     registration: Registration,
 }
@@ -60,8 +63,6 @@ enum Mode {
 
 /// Most bytes kept of what a client sends before its upgrade is decided.
 const HELD_LIMIT: usize = 64 * 1024;
-/// Most bytes thrown away on shutdown.
-const LINGER_LIMIT: usize = 256 * 1024;
 
 // === impl Wire ===
 
@@ -77,7 +78,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             ready: 0,
             informational: Vec::new(),
             between: true,
-            linger: 0,
+            linger: Linger::default(),
             registration,
         }
     }
@@ -158,10 +159,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             Next::Refuse(refusal) => self.refuse(refusal),
             Next::BadBody(detail) => {
                 state.refuse(Refusal { reason: Reason::BadBody, detail });
-                state.bad_body.store(true, std::sync::atomic::Ordering::Relaxed);
+                state.bad_body.store(true, Ordering::Relaxed);
                 self.pending.truncate(self.ready);
                 self.mode = Mode::Refused;
-                self.linger = LINGER_LIMIT;
+                self.linger.begin();
             }
         }
         let partial = self.pending.len() > self.ready
@@ -178,7 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             .extend_from_slice(b" / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n");
         self.ready = self.pending.len();
         self.mode = Mode::Refused;
-        self.linger = LINGER_LIMIT;
+        self.linger.begin();
     }
 
     /// Bytes that are ready go to hyper.
@@ -228,8 +229,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let state = &self.connection.state;
         state.streams.set_wire(frames.open(), frames.is_narrow());
         let Err(flood) = verdict else { return };
-        tracing::debug!(peer = ?self.connection.peer, flood = flood.word(), "client must calm down");
-        let last = frames.goaway(flood);
+        let why = Cut::from(flood);
+        tracing::debug!(peer = ?self.connection.peer, why = why.word(), "client must calm down");
+        self.registration.cut(why);
+        let last = frames.goaway(why.word());
         self.mode = Mode::Calm(Box::new(Farewell::new(last)));
         // The reading side sees to it.
         state.waker.wake();
@@ -335,9 +338,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Poll::Ready(Ok(()))
     }
 
-    fn note_write<T>(&mut self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn note_write<T>(
+        &mut self,
+        result: Poll<io::Result<T>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
         self.between &= !matches!(result, Poll::Ready(Ok(_)));
-        self.connection.state.set_blocked(result.is_pending());
+        let state = &self.connection.state;
+        state.set_blocked(result.is_pending());
+        if result.is_pending() && state.tunnel.load(Ordering::Relaxed) {
+            // The driver of the connection has ended: nobody else would hear the order.
+            state.waker.register(cx.waker());
+            if state.ordered(Order::Kill) {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        }
         result
     }
 }
@@ -363,7 +378,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
                 return Poll::Ready(Ok(()));
             }
             if matches!(this.mode, Mode::Refused) {
-                if this.connection.state.bad_body.load(std::sync::atomic::Ordering::Relaxed) {
+                if this.connection.state.bad_body.load(Ordering::Relaxed) {
                     return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
                 }
                 return Poll::Pending;
@@ -408,7 +423,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         if let Poll::Ready(Ok(count)) = result {
             this.note_frames(std::iter::once(bytes), count);
         }
-        this.note_write(result)
+        this.note_write(result, cx)
     }
 
     fn poll_write_vectored(
@@ -425,7 +440,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         if let Poll::Ready(Ok(count)) = result {
             this.note_frames(slices.iter().map(|slice| &**slice), count);
         }
-        this.note_write(result)
+        this.note_write(result, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -448,17 +463,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         if matches!(&this.mode, Mode::Scan(scanner) if scanner.is_in_body()) {
             // The answer came before the end of the body, which is still being sent.
             this.mode = Mode::Refused;
-            this.linger = LINGER_LIMIT;
+            this.linger.begin();
         }
         ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
-        let mut space = [0; 4096];
-        while this.linger > 0 {
-            let mut buf = ReadBuf::new(&mut space);
-            ready!(Pin::new(&mut this.io).poll_read(cx, &mut buf))?;
-            let count = buf.filled().len();
-            this.linger = if count == 0 { 0 } else { this.linger.saturating_sub(count) };
-        }
-        Poll::Ready(Ok(()))
+        this.linger.poll(&mut this.io, cx)
     }
 }
 
@@ -488,7 +496,7 @@ mod tests {
         let sockets = Sockets { sockets: Vec::new(), bound: String::new(), port: 0 };
         let listener = Arc::new(Listener::new("web".into(), settings, &sockets, None, &metrics));
         let connection = Arc::new(Connection::new("web".into(), 0, None, 0, None));
-        let place = listener.place(1).expect("nobody else is there");
+        let place = listener.place(None).expect("nobody else is there");
         let registry = Arc::new(Registry::default());
         let registration = registry.add(Arc::clone(&connection), listener, place);
         Wire::new(io, connection, registration)

@@ -5,6 +5,7 @@ use std::{io, net::SocketAddr, pin::Pin, sync::Arc};
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustix::io::Errno;
 use rustls::ClientConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -122,6 +123,10 @@ async fn connect_tcp(endpoint: &Endpoint, port: u16) -> Result<TcpStream, Error>
 fn refused(endpoint: &Endpoint, error: &io::Error) -> Error {
     let reason = match error.kind() {
         io::ErrorKind::TimedOut => Reason::ConnectTimeout,
+        // We have no descriptor left: not the fault of the upstream.
+        _ if matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE)) => {
+            Reason::Overloaded
+        }
         _ => Reason::ConnectRefused,
     };
     Error::new(reason, format!("{}: {error}", endpoint.name))

@@ -3,6 +3,7 @@
 //! and raise a panic of theirs in the test that owns them.
 
 pub(crate) mod certs;
+pub(crate) mod crowd;
 pub(crate) mod flask;
 pub(crate) mod frames;
 pub(crate) mod gateway;
