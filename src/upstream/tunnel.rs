@@ -142,7 +142,9 @@ pub(crate) async fn open(
 /// The request as it asks the upstream to switch.
 fn asking(mut request: Request, wanted: &Wanted, line: &InFlight, exchange: &Exchange) -> Request {
     outgoing::for_h1(&mut request, &line.0, line.host(), &exchange.hop);
-    *request.method_mut() = Method::GET;
+    if wanted.h2 {
+        *request.method_mut() = Method::GET;
+    }
     *request.body_mut() = Body::empty();
     let headers = request.headers_mut();
     headers.remove(CONTENT_LENGTH);
