@@ -201,22 +201,15 @@ fn is_target(target: &[u8], method: &[u8], side: Side) -> bool {
         [b'/', ..] | [b'h' | b'H', ..] if absolute || target[0] == b'/' => {
             let end = target.iter().position(|&b| b == b'?').unwrap_or(target.len());
             let (path, query) = target.split_at(end);
-            path.iter().all(|&b| is_path(b, side)) && query.iter().all(|&b| is_query(b))
+            path.iter().all(|&b| is_path(b)) && query.iter().all(|&b| b == b'?' || is_path(b))
         }
         _ => false,
     }
 }
 
-/// RFC 3986 section 3.3.
-fn is_path(byte: u8, side: Side) -> bool {
-    // What a gateway may escape.
-    let escaped = side == Side::Client && matches!(byte, b'[' | b']');
-    byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:@".contains(&byte) || escaped
-}
-
-/// RFC 3986 section 3.4, and the brackets everybody sends.
-fn is_query(byte: u8) -> bool {
-    is_path(byte, Side::Client) || byte == b'?'
+/// RFC 3986 section 3.3, and the brackets everybody sends.
+fn is_path(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:@[]".contains(&byte)
 }
 
 fn field(text: &[u8]) -> Step<(String, String)> {
