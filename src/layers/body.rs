@@ -2,6 +2,8 @@
 //! says `buffer`. Guard zone: before the body costs an upstream anything.
 
 use std::{
+    error::Error as StdError,
+    io,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
@@ -162,8 +164,16 @@ impl Limited {
             let detail = state.refusal().map_or("broken framing", |refusal| refusal.detail);
             return Error::new(Reason::BadBody, detail).public(detail);
         }
-        Error::new(Reason::ClientGone, error.to_string())
+        let reason = if is_malformed(&**error) { Reason::BadBody } else { Reason::ClientGone };
+        Error::new(reason, error.to_string())
     }
+}
+
+/// hyper could not read what came: trailers that are no fields, too many extensions.
+fn is_malformed(error: &(dyn StdError + 'static)) -> bool {
+    let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    matches!(kind, Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput))
+        || error.source().is_some_and(is_malformed)
 }
 
 impl http_body::Body for Limited {

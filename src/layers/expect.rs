@@ -76,8 +76,12 @@ struct HeldBack {
 impl HeldBack {
     fn new(body: Body, wait: oneshot::Receiver<()>) -> Self {
         let wait = async move {
-            // Either way the body goes out: an error means the callback is gone.
-            let _ = tokio::time::timeout(PATIENCE, wait).await;
+            tokio::select! {
+                // Without the callback the final answer is here: reading on now would tell the client
+                // to continue before it gets that.
+                Ok(()) = wait => {}
+                () = tokio::time::sleep(PATIENCE) => {}
+            }
         };
         Self { body, wait: Some(Box::pin(wait)) }
     }

@@ -111,6 +111,10 @@ pub(crate) fn check(
     if fields.lengths > 1 {
         return Err(bad(Reason::BadFraming, "more than one Content-Length"));
     }
+    if fields.hosts == 0 && head.version == Version::HTTP_11 {
+        // Not even an absolute target stands in for it (RFC 9112 section 3.2).
+        return Err(bad(Reason::BadHost, "no Host"));
+    }
     let authority = authority(head, noted.host.take())?;
     let host = match &authority {
         Some(value) => host_of(value)?,
@@ -139,8 +143,8 @@ fn look(headers: &HeaderMap, h2: bool) -> Result<(Fields, Noted), Error> {
             "content-type" => noted.grpc = value.as_bytes().starts_with(b"application/grpc"),
             "content-length" => {
                 fields.lengths += 1;
-                // The scanner has seen to it for HTTP/1; `h2` lets an empty one pass.
-                if h2 && !is_length(value.as_bytes()) {
+                // h2 checks the digits, but takes none of them for 0.
+                if value.is_empty() {
                     return Err(bad(Reason::BadFraming, "bad Content-Length"));
                 }
             }
@@ -164,10 +168,6 @@ fn look(headers: &HeaderMap, h2: bool) -> Result<(Fields, Noted), Error> {
     Ok((fields, noted))
 }
 
-fn is_length(value: &[u8]) -> bool {
-    matches!(value.len(), 1..=19) && value.iter().all(u8::is_ascii_digit)
-}
-
 fn look_at_other(name: &str, fields: &mut Fields) -> Result<(), Error> {
     if name.starts_with("x-forwarded-") {
         fields.forwarding = true;
@@ -185,6 +185,9 @@ fn look_at_other(name: &str, fields: &mut Fields) -> Result<(), Error> {
 fn check_h2(head: &Parts, limits: ListenerLimits) -> Result<(), Error> {
     if head.headers.len() > limits.header_count {
         return Err(bad(Reason::HeaderTooLarge, "too many header fields"));
+    }
+    if head.uri.path() == "*" && head.method != Method::OPTIONS {
+        return Err(bad(Reason::BadRequest, "not a request target"));
     }
     let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
     if target > limits.uri_length {
@@ -349,10 +352,23 @@ mod tests {
         assert_eq!(judge(http::Request::get("/")).err(), Some(Reason::BadHost));
         let twice = http::Request::get("/").header("host", "a").header("host", "a");
         assert_eq!(judge(twice).err(), Some(Reason::BadHost));
+        assert_eq!(judge(http::Request::get("http://a/")).err(), Some(Reason::BadHost));
         let other = http::Request::get("http://b/").header("host", "a");
         assert_eq!(judge(other).err(), Some(Reason::BadHost));
         let same = http::Request::get("http://a/x?y").header("host", "a");
         assert_eq!(judge(same).expect("agrees").uri, "/x?y");
+    }
+
+    #[test]
+    fn http2_heads_that_would_be_malformed_as_http1_are_refused() {
+        let request = || http::Request::post("http://a/").version(Version::HTTP_2);
+        assert!(judge(request().header("content-length", "5")).is_ok());
+        let empty = request().header("content-length", "");
+        assert_eq!(judge(empty).err(), Some(Reason::BadFraming));
+        let asterisk = |method: &str| http::Request::builder().method(method).uri("*");
+        let asterisk = |method| asterisk(method).version(Version::HTTP_2).header("host", "a");
+        assert_eq!(judge(asterisk("POST")).err(), Some(Reason::BadRequest));
+        assert!(judge(asterisk("OPTIONS")).is_ok());
     }
 
     #[test]

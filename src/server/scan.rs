@@ -70,7 +70,7 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Chunk {
     Size { value: u64, digits: u8 },
-    Extension { value: u64, length: u16, quoted: bool },
+    Extension { value: u64, length: u16, part: Part },
     SizeLf { value: u64 },
     Data { left: u64 },
     DataCr,
@@ -78,6 +78,21 @@ enum Chunk {
     TrailerStart { total: u16 },
     Trailer { total: u16, cr: bool },
     EndLf,
+}
+
+/// Where in a chunk extension we are (RFC 9112 section 7.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// Before a name.
+    Begin,
+    Name,
+    AfterName,
+    /// Before a value.
+    Equals,
+    Value,
+    Quoted,
+    Escaped,
+    AfterValue,
 }
 
 /// The framing of a message as its head declares it.
@@ -193,8 +208,8 @@ impl Chunk {
         let byte = bytes[0];
         let next = match self {
             Self::Size { value, digits } => return Self::size(value, digits, bytes),
-            Self::Extension { value, length, quoted } => {
-                return Self::extension(value, length, quoted, bytes);
+            Self::Extension { value, length, part } => {
+                return Self::extension(value, length, part, bytes);
             }
             Self::SizeLf { value: 0 } if byte == b'\n' => Some(Self::TrailerStart { total: 0 }),
             Self::SizeLf { value } if byte == b'\n' => Some(Self::Data { left: value }),
@@ -233,7 +248,7 @@ impl Chunk {
                 }
                 (_, Some(_)) => return Err("chunk size too large"),
                 (b'\r', _) if digits > 0 => Self::SizeLf { value },
-                (b';', _) if digits > 0 => Self::Extension { value, length: 0, quoted: false },
+                (b';', _) if digits > 0 => Self::Extension { value, length: 0, part: Part::Begin },
                 _ => return Err("junk in a chunk size"),
             };
             return Ok((at + 1, Some(next)));
@@ -245,24 +260,20 @@ impl Chunk {
     fn extension(
         value: u64,
         mut length: u16,
-        mut quoted: bool,
+        mut part: Part,
         bytes: &[u8],
     ) -> Result<(usize, Option<Self>), &'static str> {
         for (at, &byte) in bytes.iter().enumerate() {
-            match byte {
-                b'\r' if !quoted && length > 0 => {
-                    return Ok((at + 1, Some(Self::SizeLf { value })));
-                }
-                b'"' => quoted = !quoted,
-                b'\t' | b' '..=b'~' => {}
-                _ => return Err("junk in a chunk extension"),
+            if byte == b'\r' && part.may_end() {
+                return Ok((at + 1, Some(Self::SizeLf { value })));
             }
+            part = part.next(byte).ok_or("junk in a chunk extension")?;
             length += 1;
             if length > EXTENSION_LIMIT {
                 return Err("chunk extension too long");
             }
         }
-        Ok((bytes.len(), Some(Self::Extension { value, length, quoted })))
+        Ok((bytes.len(), Some(Self::Extension { value, length, part })))
     }
 
     fn trailer(
@@ -277,10 +288,38 @@ impl Chunk {
                 b'\n' => return Err("bare LF in the trailers"),
                 _ if cr => return Err("bare CR in the trailers"),
                 _ if total >= TRAILER_LIMIT => return Err("trailers too long"),
-                _ => cr = byte == b'\r',
+                b'\r' => cr = true,
+                _ if VALUE[usize::from(byte)] == 0 => {}
+                _ => return Err("control or 8-bit byte in the trailers"),
             }
         }
         Ok((bytes.len(), Some(Self::Trailer { total, cr })))
+    }
+}
+
+// === impl Part ===
+
+impl Part {
+    fn next(self, byte: u8) -> Option<Self> {
+        let token = TOKEN[usize::from(byte)];
+        Some(match (self, byte) {
+            (Self::Quoted, b'"') => Self::AfterValue,
+            (Self::Quoted, b'\\') => Self::Escaped,
+            (Self::Quoted | Self::Escaped, b'\t' | b' '..=b'~') => Self::Quoted,
+            (Self::Begin | Self::AfterName | Self::Equals | Self::AfterValue, b'\t' | b' ') => self,
+            (Self::Name, b'\t' | b' ') => Self::AfterName,
+            (Self::Value, b'\t' | b' ') => Self::AfterValue,
+            (Self::Begin | Self::Name, _) if token => Self::Name,
+            (Self::Equals | Self::Value, _) if token => Self::Value,
+            (Self::Equals, b'"') => Self::Quoted,
+            (Self::Name | Self::AfterName, b'=') => Self::Equals,
+            (_, b';') if self.may_end() => Self::Begin,
+            _ => return None,
+        })
+    }
+
+    const fn may_end(self) -> bool {
+        matches!(self, Self::Name | Self::AfterName | Self::Value | Self::AfterValue)
     }
 }
 
@@ -562,7 +601,7 @@ mod tests {
                     GET HTTP://a/ HTTP/1.1\r\nHost: a\r\n\r\n\
                     POST /x?y=%20 HTTP/1.1\r\nHost: a\r\ncontent-length: 5\r\n\r\nhello\
                     POST / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\nHost: a\r\n\r\n\
-                    5\r\nhello\r\nA;x=\"y z\"\r\n0123456789\r\n0\r\nx: y\r\n\r\n\
+                    5\r\nhello\r\nA;x=\"y \\\" z\"; v = w;u\r\n0123456789\r\n0\r\nx: y\r\n\r\n\
                     \r\nGET / HTTP/1.0\r\n\r\n";
         for step in 1..text.len() {
             assert_eq!(run(text.as_bytes(), step), (text.len(), Next::More), "step {step}");
@@ -642,6 +681,10 @@ mod tests {
             "5\nhello\r\n",
             "5;\r\nhello\r\n",
             "5;a\0b\r\nhello\r\n",
+            "5;;a\r\nhello\r\n",
+            "5;a=\r\nhello\r\n",
+            "5;a=\"b\\\"\r\nhello\r\n",
+            "0\r\nx: \u{e9}\r\n\r\n",
             "5\r\nhelloSPILL\r\n",
             "11111111111111111\r\n",
             "0\r\nx: y\n\r\n",

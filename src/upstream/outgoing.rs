@@ -30,6 +30,8 @@ pub(crate) fn for_h1(
 ) {
     let version = std::mem::replace(request.version_mut(), Version::HTTP_11);
     let before = take_authority(request);
+    // An expectation without a body is none (RFC 9110 section 10.1.1).
+    let wanted = !request.body().is_empty();
     let headers = request.headers_mut();
     if version == Version::HTTP_2 {
         join_cookies(headers);
@@ -44,7 +46,7 @@ pub(crate) fn for_h1(
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.insert(CONNECTION, HeaderValue::from_static("te"));
     }
-    if hop.expect {
+    if hop.expect && wanted {
         headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
     }
     frame_body(request);
@@ -163,8 +165,11 @@ pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
         "forwarded",
         "x-real-ip",
     ];
-    for name in NEVER {
+    let claims = |name: &str| NEVER.contains(&name) || name.starts_with("x-forwarded-");
+    // Many applications cannot tell `_` from `-`.
+    let alias = |name: &str| name.contains('_') && claims(&name.replace('_', "-"));
+    let claimed = trailers.keys().filter(|name| claims(name.as_str()) || alias(name.as_str()));
+    for name in claimed.cloned().collect::<Vec<_>>() {
         trailers.remove(name);
     }
-    forwarding::remove_x_forwarded(trailers);
 }

@@ -16,7 +16,7 @@ use std::{
 use base64::Engine;
 use http::{
     HeaderName, HeaderValue, Method, StatusCode,
-    header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE},
+    header::{CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE},
 };
 use hyper::{
     client::conn::http1,
@@ -76,6 +76,10 @@ pub(crate) fn wanted(
         (None, None) => return Ok(None),
     };
     let Some(client) = request.extensions_mut().remove::<OnUpgrade>() else { return Ok(None) };
+    if extended.is_none() && !request.body().is_empty() {
+        // The upstream would take the beginning of the tunnel for the body. An offer may be ignored.
+        return Ok(None);
+    }
     let name = protocol.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
     if let Some(protocol) = &protocol
         && allowed.iter().any(|allowed| name.eq_ignore_ascii_case(allowed))
@@ -138,9 +142,12 @@ pub(crate) async fn open(
 /// The request as it asks the upstream to switch.
 fn asking(mut request: Request, wanted: &Wanted, line: &InFlight, exchange: &Exchange) -> Request {
     outgoing::for_h1(&mut request, &line.0, line.host(), &exchange.hop);
-    *request.method_mut() = Method::GET;
+    if wanted.h2 {
+        *request.method_mut() = Method::GET;
+    }
     *request.body_mut() = Body::empty();
     let headers = request.headers_mut();
+    headers.remove(CONTENT_LENGTH);
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, wanted.protocol.clone());
     if wanted.h2 {

