@@ -17,8 +17,9 @@ use tokio::{
 };
 
 use super::{
+    attempt::reason_of,
     endpoint::{Endpoint, InFlight},
-    outgoing,
+    incoming,
     pool::Stream,
 };
 use crate::{
@@ -130,7 +131,7 @@ impl http_body::Body for UpstreamBody {
                 }
                 Poll::Ready(Some(Ok(without_claims(frame))))
             }
-            Some(Err(error)) => Poll::Ready(Some(Err(this.fail(Reason::UpstreamReset, error)))),
+            Some(Err(error)) => Poll::Ready(Some(Err(this.fail(reason_of(&error), error)))),
         }
     }
 
@@ -147,7 +148,7 @@ impl http_body::Body for UpstreamBody {
 pub(crate) fn without_claims(frame: Frame<Bytes>) -> Frame<Bytes> {
     match frame.into_trailers() {
         Ok(mut trailers) => {
-            outgoing::clean_trailers(&mut trailers);
+            incoming::clean_trailers(&mut trailers);
             Frame::trailers(trailers)
         }
         Err(frame) => frame,
