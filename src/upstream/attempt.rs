@@ -150,6 +150,16 @@ pub(super) fn classify(error: &hyper::Error, endpoint: &Endpoint, exchange: &Exc
     Error::new(reason_of(error), format!("{}: {}", endpoint.name, chain(error)))
 }
 
+/// Fails a request whose interim answers were refused, though hyper had its final answer already.
+pub(super) fn unspoiled(exchange: &Exchange) -> Result<(), Error> {
+    match exchange.failure() {
+        Some((reason @ (Reason::BadResponse | Reason::ResponseTooLarge), detail)) => {
+            Err(Error::new(reason, detail.unwrap_or_default()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Which reason an error of hyper's client is, in a head or in a body.
 pub(super) fn reason_of(error: &hyper::Error) -> Reason {
     if error.is_parse_too_large() {

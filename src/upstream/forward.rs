@@ -372,7 +372,14 @@ impl Settings {
         started: Instant,
     ) -> Result<http::Response<Incoming>, Failure> {
         let took = started.elapsed();
-        exchange.note(|outcome| outcome.upstream_time = Some(took));
+        let mut spoiled = false;
+        exchange.note(|outcome| {
+            outcome.upstream_time = Some(took);
+            spoiled = outcome.reason.is_some();
+        });
+        if spoiled {
+            attempt::unspoiled(exchange)?;
+        }
         match sent {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 Err(Error::new(Reason::BadResponse, "an unasked switch of protocols").into())

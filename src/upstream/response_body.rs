@@ -45,6 +45,12 @@ pub(crate) enum HeldConnection {
     H2 { _stream: Stream },
 }
 
+impl HeldConnection {
+    fn is_h2(&self) -> bool {
+        matches!(self, Self::H2 { .. })
+    }
+}
+
 /// The body of an upstream's answer.
 pub(crate) struct UpstreamBody {
     incoming: Incoming,
@@ -87,6 +93,12 @@ impl UpstreamBody {
         }
     }
 
+    /// hyper takes a reset without an error for the end of a body. Only END_STREAM is one.
+    fn is_cut(&self) -> bool {
+        let h2 = self.held.as_ref().is_some_and(|held| held.connection.is_h2());
+        h2 && !self.incoming.is_end_stream()
+    }
+
     fn fail(&mut self, reason: Reason, error: impl Into<BoxError>) -> BoxError {
         let error = error.into();
         // Dropping the sender closes the connection: whatever comes on it is not to be trusted.
@@ -121,6 +133,10 @@ impl http_body::Body for UpstreamBody {
             return Poll::Ready(Some(Err(this.fail(Reason::UpstreamTimeout, error))));
         };
         match frame {
+            None if this.is_cut() => {
+                let error = Error::new(Reason::UpstreamReset, "the stream was reset half-way");
+                Poll::Ready(Some(Err(this.fail(Reason::UpstreamReset, error))))
+            }
             None => {
                 this.release();
                 Poll::Ready(None)

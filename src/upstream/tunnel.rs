@@ -29,7 +29,12 @@ use tokio::{
     sync::OwnedSemaphorePermit,
 };
 
-use super::{attempt::classify, endpoint::InFlight, incoming, outgoing, switch::Offer};
+use super::{
+    attempt::{classify, unspoiled},
+    endpoint::InFlight,
+    incoming, outgoing,
+    switch::Offer,
+};
 use crate::{
     body::Body,
     error::{Error, Reason},
@@ -112,6 +117,7 @@ pub(crate) async fn open(
             .map_err(|_| Error::new(Reason::UpstreamTimeout, "no answer to the upgrade"))?
             .map_err(failed)?,
     };
+    unspoiled(exchange)?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return declined(response, &wanted);
     }
