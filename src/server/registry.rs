@@ -122,7 +122,7 @@ fn judge(
     now: u64,
 ) -> Option<Verdict> {
     let state = &connection.state;
-    let Ages { idle, head, blocked, lingering, stuck } = state.ages(now);
+    let Ages { idle, head, blocked, stuck } = state.ages(now);
     if blocked.max(stuck).is_some_and(|age| age > limits.write) {
         return Some((Order::Kill, Some(Cut::WriteTimeout)));
     }
