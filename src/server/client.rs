@@ -79,6 +79,8 @@ pub(crate) struct ClientState {
     pub(crate) served: AtomicBool,
     /// Its driver has dropped the protocol and waits for the next byte.
     pub(crate) parked: AtomicBool,
+    /// Everything was written and the end of it said: only the client's end is waited for.
+    pub(crate) closing: AtomicBool,
     /// It became a tunnel.
     pub(crate) tunnel: AtomicBool,
     upgrade: AtomicU8,

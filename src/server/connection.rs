@@ -227,7 +227,8 @@ where
         }
         if state.ordered(Order::Park) {
             state.done(Order::Park);
-            if state.in_flight() == 0 && !*draining {
+            let closing = state.closing.load(Ordering::Relaxed);
+            if state.in_flight() == 0 && !*draining && !closing {
                 return Poll::Ready(Turn::Parked);
             }
         }

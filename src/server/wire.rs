@@ -452,7 +452,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         // hyper flushes when its own buffer is empty.
         this.between = true;
         ready!(this.poll_informational(cx))?;
-        Pin::new(&mut this.io).poll_flush(cx)
+        let result = Pin::new(&mut this.io).poll_flush(cx);
+        // TLS has a buffer of its own.
+        this.connection.state.set_blocked(result.is_pending());
+        result
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -465,7 +468,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
             this.mode = Mode::Refused;
             this.linger.begin();
         }
-        ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
+        let state = &this.connection.state;
+        state.closing.store(true, Ordering::Relaxed);
+        let result = Pin::new(&mut this.io).poll_shutdown(cx);
+        state.set_blocked(result.is_pending());
+        ready!(result)?;
         this.linger.poll(&mut this.io, cx)
     }
 }
