@@ -303,15 +303,15 @@ impl Part {
     fn next(self, byte: u8) -> Option<Self> {
         let token = TOKEN[usize::from(byte)];
         Some(match (self, byte) {
-            (Self::Quoted, b'"') => Self::AfterValue,
             (Self::Quoted, b'\\') => Self::Escaped,
-            (Self::Quoted | Self::Escaped, b'\t' | b' '..=b'~') => Self::Quoted,
+            (Self::Quoted, b'"') | (Self::Value, b'\t' | b' ') => Self::AfterValue,
+            (Self::Quoted | Self::Escaped, b'\t' | b' '..=b'~') | (Self::Equals, b'"') => {
+                Self::Quoted
+            }
             (Self::Begin | Self::AfterName | Self::Equals | Self::AfterValue, b'\t' | b' ') => self,
             (Self::Name, b'\t' | b' ') => Self::AfterName,
-            (Self::Value, b'\t' | b' ') => Self::AfterValue,
             (Self::Begin | Self::Name, _) if token => Self::Name,
             (Self::Equals | Self::Value, _) if token => Self::Value,
-            (Self::Equals, b'"') => Self::Quoted,
             (Self::Name | Self::AfterName, b'=') => Self::Equals,
             (_, b';') if self.may_end() => Self::Begin,
             _ => return None,

@@ -1,8 +1,9 @@
 //! Cases of HTTP/1: pipelined requests taken apart into their grammar, mutated, put together.
 
-use std::{net::TcpStream, time::Instant};
+use std::net::TcpStream;
 
 use rand::{RngExt, rngs::StdRng};
+use tokio::time::Instant;
 
 use super::{
     Case, Got, Meaning, Outcome, Protocol, QUIET, REFUSAL, body, chance, is_answer, pick, reason,
@@ -40,279 +41,115 @@ enum Kind {
 /// What may stand for each kind of atom.
 fn odd(kind: Kind) -> &'static [&'static [u8]] {
     match kind {
-        Kind::Method => &[
-            b"HEAD",
-            b"OPTIONS",
-            b"CONNECT",
-            b"TRACE",
-            b"get",
-            b"G ET",
-            b"",
-            b"PRI",
-            b"\0GET",
-            b"POST\t",
-            b"P\xc3\xb6ST",
-            b"TIDEGATE-REFUSED",
-            b"GET\r\nX",
-            b" GET",
-            b"DELETE",
-            b"M!THOD",
-        ],
-        Kind::Space => &[b"", b"  ", b"\t", b"\x0b", b"\x0c", b"\xa0", b"\r\n ", b"\0"],
-        Kind::Target => &[
-            b"*",
-            b"",
-            b"a",
-            b"a:443",
-            b"//a/b",
-            b"/a b",
-            b"/a#b",
-            b"/\\a",
-            b"/../..",
-            b"/%2e%2e/x",
-            b"/%00",
-            b"/%zz",
-            b"/a\0b",
-            b"/\xe9",
-            b"http://a/x",
-            b"http://other/",
-            b"https://a/",
-            b"http://u@a/",
-            b"http://a:80/x",
-            b"HTTP://A/",
-            b"http:///x",
-            b"http:/x",
-            b"ftp://a/",
-            b"/x?y=[1]&z={2}",
-            b"/x HTTP/1.1\r\nX: y",
-            b"/..;/x",
-            b"http://a?x",
-            b"http://a",
-        ],
-        Kind::Version => &[
-            b"HTTP/1.0",
-            b"HTTP/1.2",
-            b"HTTP/2.0",
-            b"HTTP/0.9",
-            b"http/1.1",
-            b"HTTP/1.10",
-            b"HTTP/1.1 ",
-            b"HTTP/1.1x",
-            b"",
-            b"HTTP/11",
-            b"HTTP /1.1",
-            b"HTTP/1.1\t",
-        ],
-        Kind::End => &[
-            b"\n",
-            b"\r",
-            b"\r\r\n",
-            b"\n\r",
-            b"\r\n ",
-            b"\r\n\t",
-            b"",
-            b"\r\n\r\n",
-            b" \r\n",
-            b"\0\r\n",
-            b"\x0b\r\n",
-            b"\n\n",
-            b"\r\n\n",
-            b"\x85",
-        ],
-        Kind::Name => &[
-            b"",
-            b"X",
-            b"Content-Length",
-            b"Transfer-Encoding",
-            b"content_length",
-            b"Transfer_Encoding",
-            b"Host",
-            b"Connection",
-            b"Upgrade",
-            b"Expect",
-            b"TE",
-            b"Trailer",
-            b"Keep-Alive",
-            b"X Y",
-            b"X\0",
-            b"\xefX",
-            b"X\r\nY",
-            b"Content-Length ",
-            b" X",
-            b"\"X\"",
-            b"X(Y)",
-            b"transfer-encoding",
-            b"Content-Lengt\xc4\xa7",
-        ],
-        Kind::Colon => &[b"", b" :", b"\t:", b"::", b": :", b"\0:", b";", b"\x0b:", b"=", b":\r\n"],
-        Kind::Blank => &[b"", b" ", b"\t", b"   ", b"\x0b", b"\x0c", b"\0", b"\r\n ", b"\xc2\xa0"],
-        Kind::Value => &[
-            b"",
-            b"chunked",
-            b"identity",
-            b"chunked, chunked",
-            b"gzip, chunked",
-            b"x, chunked",
-            b"\x0bchunked",
-            b"chunked\0",
-            b"5",
-            b"0",
-            b"5, 5",
-            b"-1",
-            b"keep-alive",
-            b"close",
-            b"x-id",
-            b"upgrade",
-            b"te",
-            b"content-length",
-            b"host, content-length",
-            b"transfer-encoding",
-            b"websocket",
-            b"h2c",
-            b"100-continue",
-            b"100-continue, x",
-            b"trailers",
-            b"a\rb",
-            b"a\nb",
-            b"a\0b",
-            b"\x80\xff",
-            b"a\r\n b",
-            b"a\r\nContent-Length: 5",
-            b"a, b",
-            b"@a",
-            b"a:80",
-            b"[::1]",
-            b"\"",
-            b"\\",
-        ],
-        Kind::Length => &[
-            b"0",
-            b"1",
-            b"5",
-            b"+5",
-            b"-5",
-            b"0x5",
-            b"5 5",
-            b"5, 5",
-            b"",
-            b" ",
-            b"05",
-            b"1_0",
-            b"5.0",
-            b"18446744073709551616",
-            b"18446744073709551615",
-            b"9999999999",
-            b"5\0",
-            b"\x0b5",
-            b"5\r\n 0",
-            b"five",
-            b"00000000000000000000000005",
-        ],
-        Kind::Size => &[
-            b"",
-            b"0",
-            b"00",
-            b"1",
-            b"5",
-            b"+5",
-            b"-5",
-            b"0x5",
-            b" 5",
-            b"5 ",
-            b"g",
-            b"5g",
-            b"ffffffffffffffff",
-            b"10000000000000000",
-            b"7fffffffffffffff",
-            b"\0005",
-            b"5\t",
-            b"_5",
-            b"5\n",
-            b"000000000000000000005",
-        ],
-        Kind::Extension => &[
-            b";",
-            b";;",
-            b";a",
-            b";a=b",
-            b";a=\"b\"",
-            b";a=\"b\\\"c\"",
-            b";a=\"b",
-            b"; a = b",
-            b" ;a",
-            b";a\n",
-            b";a\r",
-            b";a\0",
-            b";\xe9",
-            b";a=\"\r\n\"",
-            b" ",
-            b"\t",
-            b",a",
-            b";a;b=c;d",
-        ],
-        Kind::Data => &[b"", b"\r\n", b"0\r\n\r\n", b"x"],
+        Kind::Method => METHODS,
+        Kind::Space => SPACES,
+        Kind::Version => VERSIONS,
+        Kind::End => ENDS,
+        Kind::Name => NAMES,
+        Kind::Colon => COLONS,
+        Kind::Length => LENGTHS,
+        Kind::Size => SIZES,
+        Kind::Extension => EXTENSIONS,
+        Kind::Data => DATA,
+        Kind::Target => TARGETS,
+        Kind::Blank => BLANKS,
+        Kind::Value => VALUES,
     }
 }
 
-/// Whole lines that change what a message means, to some reader.
-const LINES: [&[u8]; 44] = [
-    b"Content-Length: 5",
-    b"Content-Length: 0",
-    b"content-length:5",
-    b"Content-Length : 5",
-    b"Content-Length\t: 5",
-    b"Content-Length:",
-    b"Content-Length: 5, 5",
-    b"Content_Length: 5",
-    b" Content-Length: 5",
-    b"X-Content-Length: 5",
-    b"Transfer-Encoding: chunked",
-    b"transfer-encoding:CHUNKED",
-    b"Transfer-Encoding : chunked",
-    b"Transfer-Encoding: identity",
-    b"Transfer-Encoding: xchunked",
-    b"Transfer-Encoding: chunked, identity",
-    b"Transfer-Encoding:\x0bchunked",
-    b"Transfer-Encoding: \"chunked\"",
-    b"Transfer-Encoding:\r\n chunked",
-    b"Transfer_Encoding: chunked",
-    b"\tTransfer-Encoding: chunked",
-    b"X: y\nTransfer-Encoding: chunked",
-    b"X: y\rTransfer-Encoding: chunked",
-    b"Transfer-Encoding\0: chunked",
-    b"Host: b",
-    b"Host: a",
-    b"Host:",
-    b"Host : a",
-    b"Connection: close",
-    b"Connection: keep-alive, x-id",
-    b"Connection: content-length",
-    b"Connection: transfer-encoding, host",
-    b"Connection: upgrade",
-    b"Upgrade: websocket\r\nConnection: Upgrade",
-    b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk",
-    b"Upgrade: x",
-    b"Expect: 100-continue",
-    b"Expect: odd",
-    b"Expect : 100-continue",
-    b"TE: trailers\r\nTrailer: content-length, x-t",
-    b"TE: chunked",
-    b"Keep-Alive: timeout=5",
-    b"X_Forwarded_For: 1.2.3.4",
-    b": nameless",
+#[rustfmt::skip]
+const METHODS: &[&[u8]] = &[
+    b"HEAD", b"OPTIONS", b"CONNECT", b"TRACE", b"get", b"G ET", b"", b"PRI", b"\0GET", b"POST\t",
+    b"P\xc3\xb6ST", b"TIDEGATE-REFUSED", b"GET\r\nX", b" GET", b"DELETE", b"M!THOD",
 ];
 
+const SPACES: &[&[u8]] = &[b"", b"  ", b"\t", b"\x0b", b"\x0c", b"\xa0", b"\r\n ", b"\0"];
+
+#[rustfmt::skip]
+const VERSIONS: &[&[u8]] = &[
+    b"HTTP/1.0", b"HTTP/1.2", b"HTTP/2.0", b"HTTP/0.9", b"http/1.1", b"HTTP/1.10", b"HTTP/1.1 ", b"HTTP/1.1x",
+    b"", b"HTTP/11", b"HTTP /1.1", b"HTTP/1.1\t",
+];
+
+#[rustfmt::skip]
+const ENDS: &[&[u8]] = &[
+    b"\n", b"\r", b"\r\r\n", b"\n\r", b"\r\n ", b"\r\n\t", b"", b"\r\n\r\n", b" \r\n", b"\0\r\n", b"\x0b\r\n",
+    b"\n\n", b"\r\n\n", b"\x85",
+];
+
+#[rustfmt::skip]
+const NAMES: &[&[u8]] = &[
+    b"", b"X", b"Content-Length", b"Transfer-Encoding", b"content_length", b"Transfer_Encoding", b"Host",
+    b"Connection", b"Upgrade", b"Expect", b"TE", b"Trailer", b"Keep-Alive", b"X Y", b"X\0", b"\xefX",
+    b"X\r\nY", b"Content-Length ", b" X", b"\"X\"", b"X(Y)", b"transfer-encoding", b"Content-Lengt\xc4\xa7",
+];
+
+const COLONS: &[&[u8]] =
+    &[b"", b" :", b"\t:", b"::", b": :", b"\0:", b";", b"\x0b:", b"=", b":\r\n"];
+
+#[rustfmt::skip]
+const LENGTHS: &[&[u8]] = &[
+    b"0", b"1", b"5", b"+5", b"-5", b"0x5", b"5 5", b"5, 5", b"", b" ", b"05", b"1_0", b"5.0",
+    b"18446744073709551616", b"18446744073709551615", b"9999999999", b"5\0", b"\x0b5", b"5\r\n 0", b"five",
+    b"00000000000000000000000005",
+];
+
+#[rustfmt::skip]
+const SIZES: &[&[u8]] = &[
+    b"", b"0", b"00", b"1", b"5", b"+5", b"-5", b"0x5", b" 5", b"5 ", b"g", b"5g", b"ffffffffffffffff",
+    b"10000000000000000", b"7fffffffffffffff", b"\x005", b"5\t", b"_5", b"5\n", b"000000000000000000005",
+];
+
+#[rustfmt::skip]
+const EXTENSIONS: &[&[u8]] = &[
+    b";", b";;", b";a", b";a=b", b";a=\"b\"", b";a=\"b\\\"c\"", b";a=\"b", b"; a = b", b" ;a", b";a\n",
+    b";a\r", b";a\0", b";\xe9", b";a=\"\r\n\"", b" ", b"\t", b",a", b";a;b=c;d",
+];
+
+const DATA: &[&[u8]] = &[b"", b"\r\n", b"0\r\n\r\n", b"x"];
+
+#[rustfmt::skip]
+const TARGETS: &[&[u8]] = &[
+    b"*", b"", b"a", b"a:443", b"//a/b", b"/a b", b"/a#b", b"/\\a", b"/../..", b"/%2e%2e/x", b"/%00", b"/%zz", b"/a\0b",
+    b"/\xe9", b"http://a/x", b"http://other/", b"https://a/", b"http://u@a/", b"http://a:80/x", b"HTTP://A/",
+    b"http:///x", b"http:/x", b"ftp://a/", b"/x?y=[1]&z={2}", b"/x HTTP/1.1\r\nX: y", b"/..;/x", b"http://a?x", b"http://a",
+];
+
+const BLANKS: &[&[u8]] =
+    &[b"", b" ", b"\t", b"   ", b"\x0b", b"\x0c", b"\0", b"\r\n ", b"\xc2\xa0"];
+
+#[rustfmt::skip]
+const VALUES: &[&[u8]] = &[
+    b"", b"chunked", b"identity", b"chunked, chunked", b"gzip, chunked", b"x, chunked", b"\x0bchunked", b"chunked\0",
+    b"5", b"0", b"5, 5", b"-1", b"keep-alive", b"close", b"x-id", b"upgrade", b"te", b"content-length",
+    b"host, content-length", b"transfer-encoding", b"websocket", b"h2c", b"100-continue", b"100-continue, x", b"trailers",
+    b"a\rb", b"a\nb", b"a\0b", b"\x80\xff", b"a\r\n b", b"a\r\nContent-Length: 5", b"a, b", b"@a", b"a:80", b"[::1]", b"\"", b"\\",
+];
+
+/// Whole lines that change what a message means, to some reader.
+#[rustfmt::skip]
+const LINES: [&[u8]; 44] = [
+    b"Content-Length: 5", b"Content-Length: 0", b"content-length:5", b"Content-Length : 5",
+    b"Content-Length\t: 5", b"Content-Length:", b"Content-Length: 5, 5", b"Content_Length: 5",
+    b" Content-Length: 5", b"X-Content-Length: 5", b"Transfer-Encoding: chunked", b"transfer-encoding:CHUNKED",
+    b"Transfer-Encoding : chunked", b"Transfer-Encoding: identity", b"Transfer-Encoding: xchunked",
+    b"Transfer-Encoding: chunked, identity", b"Transfer-Encoding:\x0bchunked",
+    b"Transfer-Encoding: \"chunked\"", b"Transfer-Encoding:\r\n chunked", b"Transfer_Encoding: chunked",
+    b"\tTransfer-Encoding: chunked", b"X: y\nTransfer-Encoding: chunked", b"X: y\rTransfer-Encoding: chunked",
+    b"Transfer-Encoding\0: chunked", b"Host: b", b"Host: a", b"Host:", b"Host : a", b"Connection: close",
+    b"Connection: keep-alive, x-id", b"Connection: content-length", b"Connection: transfer-encoding, host",
+    b"Connection: upgrade", b"Upgrade: websocket\r\nConnection: Upgrade",
+    b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk", b"Upgrade: x",
+    b"Expect: 100-continue", b"Expect: odd", b"Expect : 100-continue",
+    b"TE: trailers\r\nTrailer: content-length, x-t", b"TE: chunked", b"Keep-Alive: timeout=5",
+    b"X_Forwarded_For: 1.2.3.4", b": nameless",
+];
+
+#[rustfmt::skip]
 const EXTRA: [&[u8]; 10] = [
-    b"User-Agent: test",
-    b"Accept: */*",
-    b"Cookie: a=b; c=d",
-    b"Content-Type: text/plain",
-    b"X-Thing: one\ttwo",
-    b"Connection: keep-alive",
-    b"X-Empty:",
-    b"Forwarded: for=1.2.3.4",
-    b"X-Forwarded-For: 1.2.3.4, 5.6.7.8",
-    b"TE: trailers",
+    b"User-Agent: test", b"Accept: */*", b"Cookie: a=b; c=d", b"Content-Type: text/plain",
+    b"X-Thing: one\ttwo", b"Connection: keep-alive", b"X-Empty:", b"Forwarded: for=1.2.3.4",
+    b"X-Forwarded-For: 1.2.3.4, 5.6.7.8", b"TE: trailers",
 ];
 
 impl Protocol for Http1 {

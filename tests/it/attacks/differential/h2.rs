@@ -50,101 +50,35 @@ struct Draft {
 }
 
 /// Fields that must not stand in a request, or not twice, or not so.
+#[rustfmt::skip]
 const ODD_FIELDS: [(&[u8], &[u8]); 56] = [
-    (b"connection", b"close"),
-    (b"connection", b"x-id"),
-    (b"keep-alive", b"1"),
-    (b"proxy-connection", b"close"),
-    (b"transfer-encoding", b"chunked"),
-    (b"transfer-encoding", b"identity"),
-    (b"upgrade", b"h2c"),
-    (b"upgrade", b"websocket"),
-    (b"http2-settings", b"AAMAAABk"),
-    (b"te", b"chunked"),
-    (b"te", b"trailers"),
-    (b"te", b"trailers, chunked"),
-    (b"expect", b"100-continue"),
-    (b"expect", b"odd"),
-    (b"content-length", b"0"),
-    (b"content-length", b"5"),
-    (b"content-length", b"+5"),
-    (b"content-length", b"5, 5"),
-    (b"content-length", b""),
-    (b"content-length", b"18446744073709551621"),
-    (b"content_length", b"5"),
-    (b"transfer_encoding", b"chunked"),
-    (b"host", b"a"),
-    (b"host", b"b"),
-    (b"host", b"a\r\nX: y"),
-    (b"X-Upper", b"x"),
-    (b"Content-Length", b"5"),
-    (b"Transfer-Encoding", b"chunked"),
-    (b"", b"nameless"),
-    (b"x y", b"z"),
-    (b"x:y", b"z"),
-    (b"x\r\ny", b"z"),
-    (b"x: y\r\ntransfer-encoding", b"chunked"),
-    (b"x\0", b"z"),
-    (b"x\xe9", b"z"),
-    (b"x\n", b"z"),
+    (b"connection", b"close"), (b"connection", b"x-id"), (b"keep-alive", b"1"),
+    (b"proxy-connection", b"close"), (b"transfer-encoding", b"chunked"), (b"transfer-encoding", b"identity"),
+    (b"upgrade", b"h2c"), (b"upgrade", b"websocket"), (b"http2-settings", b"AAMAAABk"), (b"te", b"chunked"),
+    (b"te", b"trailers"), (b"te", b"trailers, chunked"), (b"expect", b"100-continue"), (b"expect", b"odd"),
+    (b"content-length", b"0"), (b"content-length", b"5"), (b"content-length", b"+5"),
+    (b"content-length", b"5, 5"), (b"content-length", b""), (b"content-length", b"18446744073709551621"),
+    (b"content_length", b"5"), (b"transfer_encoding", b"chunked"), (b"host", b"a"), (b"host", b"b"),
+    (b"host", b"a\r\nX: y"), (b"X-Upper", b"x"), (b"Content-Length", b"5"), (b"Transfer-Encoding", b"chunked"),
+    (b"", b"nameless"), (b"x y", b"z"), (b"x:y", b"z"), (b"x\r\ny", b"z"),
+    (b"x: y\r\ntransfer-encoding", b"chunked"), (b"x\0", b"z"), (b"x\xe9", b"z"), (b"x\n", b"z"),
     (b"x-v", b"a\r\nTransfer-Encoding: chunked"),
-    (b"x-v", b"a\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\nX-Id: smuggled-0\r\n\r\n"),
-    (b"x-v", b"a\nb"),
-    (b"x-v", b"a\rb"),
-    (b"x-v", b"a\0b"),
-    (b"x-v", b"\xe9"),
-    (b"x-v", b"\x7f"),
-    (b"x-v", b""),
-    (b"cookie", b"a=b"),
-    (b"cookie", b"c=d\r\nX: y"),
-    (b"trailer", b"content-length"),
-    (b":method", b"POST"),
-    (b":path", b"/other"),
-    (b":authority", b"b"),
-    (b":scheme", b"http"),
-    (b":status", b"200"),
-    (b":protocol", b"websocket"),
-    (b":unknown", b"x"),
-    (b":", b"x"),
-    (b"x-forwarded-for", b"1.2.3.4"),
+    (b"x-v", b"a\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\nX-Id: smuggled-0\r\n\r\n"), (b"x-v", b"a\nb"),
+    (b"x-v", b"a\rb"), (b"x-v", b"a\0b"), (b"x-v", b"\xe9"), (b"x-v", b"\x7f"), (b"x-v", b""),
+    (b"cookie", b"a=b"), (b"cookie", b"c=d\r\nX: y"), (b"trailer", b"content-length"), (b":method", b"POST"),
+    (b":path", b"/other"), (b":authority", b"b"), (b":scheme", b"http"), (b":status", b"200"),
+    (b":protocol", b"websocket"), (b":unknown", b"x"), (b":", b"x"), (b"x-forwarded-for", b"1.2.3.4"),
 ];
 
 /// What may stand for the value of a pseudo-header field.
+#[rustfmt::skip]
 const ODD_VALUES: [&[u8]; 34] = [
-    b"",
-    b" ",
-    b"GET",
-    b"get",
-    b"CONNECT",
-    b"OPTIONS",
-    b"HEAD",
-    b"G T",
-    b"GET / HTTP/1.1\r\nHost: a\r\nX: y",
-    b"POST\r\nTransfer-Encoding: chunked",
-    b"*",
-    b"/",
-    b"a",
-    b"/a b",
+    b"", b" ", b"GET", b"get", b"CONNECT", b"OPTIONS", b"HEAD", b"G T", b"GET / HTTP/1.1\r\nHost: a\r\nX: y",
+    b"POST\r\nTransfer-Encoding: chunked", b"*", b"/", b"a", b"/a b",
     b"/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\nX: y",
-    b"/\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\nX-Id: smuggled-0\r\n\r\n",
-    b"/a\0b",
-    b"/a#b",
-    b"/\xe9",
-    b"/%00",
-    b"/../x",
-    b"/..;/x",
-    b"//b/c",
-    b"http://b/",
-    b"b",
-    b"a:80",
-    b"a:x",
-    b"u@a",
-    b"a/b",
-    b"a b",
-    b"a\r\nX: y",
-    b"http",
-    b"https",
-    b"http://b/x?y=",
+    b"/\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\nX-Id: smuggled-0\r\n\r\n", b"/a\0b", b"/a#b", b"/\xe9",
+    b"/%00", b"/../x", b"/..;/x", b"//b/c", b"http://b/", b"b", b"a:80", b"a:x", b"u@a", b"a/b", b"a b",
+    b"a\r\nX: y", b"http", b"https", b"http://b/x?y=",
 ];
 
 impl Protocol for Http2 {
@@ -192,7 +126,7 @@ impl Protocol for Http2 {
         loop {
             while let Some((frame, length)) = Frame::read(&buffer) {
                 buffer.drain(..length);
-                note(&mut answers, &mut outcome, frame);
+                note(&mut answers, &mut outcome, &frame);
             }
             let due = |(stream, _): &(u32, Request)| !answers.get(stream).is_some_and(|a| a.ended);
             let patience = match (meaning.whole.iter().any(due), case.clean) {
@@ -237,7 +171,7 @@ struct Answer {
     ended: bool,
 }
 
-fn note(answers: &mut BTreeMap<u32, Answer>, outcome: &mut Outcome, frame: Frame) {
+fn note(answers: &mut BTreeMap<u32, Answer>, outcome: &mut Outcome, frame: &Frame) {
     let code = |at: usize| frame.payload.get(at..at + 4).map_or(0, number);
     match frame.kind {
         RST_STREAM => {
