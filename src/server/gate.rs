@@ -221,7 +221,8 @@ fn host_of(value: &HeaderValue) -> Result<Box<str>, Error> {
     };
     let (host, port) = bytes.split_at(end);
     let host = host.strip_suffix(b".").unwrap_or(host);
-    if host.is_empty() || host.len() > 253 || !is_port(port) {
+    // One dot ends the name of the root; a second would be a name that is never asked for.
+    if host.is_empty() || host.ends_with(b".") || host.len() > 253 || !is_port(port) {
         return Err(malformed());
     }
     // What `is_host_byte` and an IPv6 address allow is ASCII.
@@ -314,7 +315,7 @@ mod tests {
     fn malformed_hosts_are_refused() {
         for host in [
             "u@a", "a/b", "a b", "a,b", "a:x", "a:", "a:99999", "a:+80", "[::1", "[zz]", "", "a?b",
-            "a#b", "a\\b", "[::1]x",
+            "a#b", "a\\b", "[::1]x", "a..", "..",
         ] {
             let request = http::Request::get("/").header("host", host);
             assert_eq!(judge(request).err(), Some(Reason::BadHost), "{host:?}");
