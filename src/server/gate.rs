@@ -117,7 +117,7 @@ pub(crate) fn check(
         None if head.version == Version::HTTP_10 => Box::default(),
         None => return Err(bad(Reason::BadHost, "no Host")),
     };
-    let uri = canonical_uri(&head.uri, rules)?;
+    let uri = canonical_uri(&head.method, &head.uri, rules)?;
     Ok(Checked { host, authority, uri, fields, noted })
 }
 
@@ -252,10 +252,10 @@ const fn is_host_byte(byte: u8) -> bool {
 }
 
 /// The path and query as they are matched, logged and sent.
-fn canonical_uri(uri: &Uri, rules: Normalize) -> Result<Uri, Error> {
+fn canonical_uri(method: &Method, uri: &Uri, rules: Normalize) -> Result<Uri, Error> {
     let raw = uri.path_and_query();
     let path = raw.map_or("/", PathAndQuery::path);
-    if path == "*" {
+    if path == "*" && method == Method::OPTIONS {
         return Ok(Uri::from_static("*"));
     }
     let path = if path.is_empty() { "/" } else { path };
@@ -354,6 +354,14 @@ mod tests {
         }
         let request = http::Request::get("/").header("host", "a").header("my_header", "1");
         assert!(judge(request).is_ok());
+    }
+
+    #[test]
+    fn only_options_has_no_path() {
+        let ask =
+            |method: &str| http::Request::builder().method(method).uri("*").header("host", "a");
+        assert_eq!(judge(ask("GET")).err(), Some(Reason::BadPath));
+        assert_eq!(judge(ask("OPTIONS")).expect("fine").uri, "*");
     }
 
     #[test]
