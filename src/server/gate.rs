@@ -287,7 +287,7 @@ pub(crate) fn remove_named(headers: &mut HeaderMap, tokens: &[HeaderValue]) {
         let Ok(text) = value.to_str() else { continue };
         for token in text.split(',').map(str::trim).filter(|token| !token.is_empty()) {
             // Framing and routing fields cannot be removed by naming them.
-            let kept = ["host", "content-length", "close", "keep-alive", "te", "upgrade"];
+            let kept = ["host", "content-length", "close", "keep-alive", "upgrade"];
             if kept.iter().any(|name| token.eq_ignore_ascii_case(name)) {
                 continue;
             }
