@@ -266,10 +266,12 @@ fn canonical_uri(method: &Method, uri: &Uri, rules: Normalize) -> Result<Uri, Er
     let query = raw.and_then(PathAndQuery::query);
     match (canonical, raw) {
         (std::borrow::Cow::Borrowed(path), Some(raw)) if path.len() == raw.path().len() => {
-            if uri.authority().is_none() {
-                return Ok(uri.clone());
+            let own = if uri.authority().is_none() { uri.clone() } else { raw.clone().into() };
+            // Of `:path: #x`, taken for a target, nothing is left to be sent.
+            if own.path().is_empty() {
+                return Err(bad(Reason::BadRequest, "not a request target"));
             }
-            Ok(Uri::from(raw.clone()))
+            Ok(own)
         }
         (path, _) => {
             let text = match query {
@@ -362,6 +364,15 @@ mod tests {
             |method: &str| http::Request::builder().method(method).uri("*").header("host", "a");
         assert_eq!(judge(ask("GET")).err(), Some(Reason::BadPath));
         assert_eq!(judge(ask("OPTIONS")).expect("fine").uri, "*");
+    }
+
+    #[test]
+    fn a_fragment_is_no_target() {
+        let target: PathAndQuery = "#x".parse().expect("a target to `http`");
+        let request = http::Request::get(Uri::from(target)).header("host", "a");
+        assert_eq!(judge(request).err(), Some(Reason::BadRequest));
+        let request = http::Request::get("http://a#x").header("host", "a");
+        assert_eq!(judge(request).err(), Some(Reason::BadRequest));
     }
 
     #[test]
