@@ -1,6 +1,8 @@
 //! Request heads from text: what the scanner and hyper, or h2, would hand to the gate.
 
-use http::{HeaderName, HeaderValue, Method, Request, Uri, Version, request::Parts};
+use http::{
+    HeaderName, HeaderValue, Method, Request, Uri, Version, request::Parts, uri::PathAndQuery,
+};
 use hyper::ext::Protocol;
 
 use crate::server::scan::{Limits, Next, Scan, Scanner};
@@ -25,7 +27,11 @@ pub(super) fn parse(data: &[u8]) -> Option<Parts> {
         return None;
     }
     let method = Method::from_bytes(method.as_bytes()).ok()?;
-    let uri = Uri::try_from(target).ok()?;
+    let uri = match target.parse::<PathAndQuery>() {
+        // What h2 makes of `:path`; it takes things for one that `Uri` does not.
+        Ok(path) if version == Version::HTTP_2 => path.into(),
+        _ => Uri::try_from(target).ok()?,
+    };
     let (mut head, ()) = Request::new(()).into_parts();
     (head.method, head.uri, head.version) = (method, uri, version);
     for line in fields {
