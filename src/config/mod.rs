@@ -17,6 +17,8 @@ mod fields;
 mod load;
 pub mod model;
 mod render;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod rewrite;
 mod tree;
 mod vars;
 mod yaml;

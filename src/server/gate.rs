@@ -121,7 +121,7 @@ pub(crate) fn check(
         None if head.version == Version::HTTP_10 => Box::default(),
         None => return Err(bad(Reason::BadHost, "no Host")),
     };
-    let uri = canonical_uri(&head.uri, rules)?;
+    let uri = canonical_uri(&head.method, &head.uri, rules)?;
     Ok(Checked { host, authority, uri, fields, noted })
 }
 
@@ -234,7 +234,8 @@ fn host_of(value: &HeaderValue) -> Result<Box<str>, Error> {
     };
     let (host, port) = bytes.split_at(end);
     let host = host.strip_suffix(b".").unwrap_or(host);
-    if host.is_empty() || host.len() > 253 || !is_port(port) {
+    // One dot ends the name of the root; a second would be a name that is never asked for.
+    if host.is_empty() || host.ends_with(b".") || host.len() > 253 || !is_port(port) {
         return Err(malformed());
     }
     // What `is_host_byte` and an IPv6 address allow is ASCII.
@@ -264,10 +265,10 @@ const fn is_host_byte(byte: u8) -> bool {
 }
 
 /// The path and query as they are matched, logged and sent.
-fn canonical_uri(uri: &Uri, rules: Normalize) -> Result<Uri, Error> {
+fn canonical_uri(method: &Method, uri: &Uri, rules: Normalize) -> Result<Uri, Error> {
     let raw = uri.path_and_query();
     let path = raw.map_or("/", PathAndQuery::path);
-    if path == "*" {
+    if path == "*" && method == Method::OPTIONS {
         return Ok(Uri::from_static("*"));
     }
     let path = if path.is_empty() { "/" } else { path };
@@ -278,10 +279,12 @@ fn canonical_uri(uri: &Uri, rules: Normalize) -> Result<Uri, Error> {
     let query = raw.and_then(PathAndQuery::query);
     match (canonical, raw) {
         (std::borrow::Cow::Borrowed(path), Some(raw)) if path.len() == raw.path().len() => {
-            if uri.authority().is_none() {
-                return Ok(uri.clone());
+            let own = if uri.authority().is_none() { uri.clone() } else { raw.clone().into() };
+            // Of `:path: #x`, taken for a target, nothing is left to be sent.
+            if own.path().is_empty() {
+                return Err(bad(Reason::BadRequest, "not a request target"));
             }
-            Ok(Uri::from(raw.clone()))
+            Ok(own)
         }
         (path, _) => {
             let text = match query {
@@ -299,7 +302,7 @@ pub(crate) fn remove_named(headers: &mut HeaderMap, tokens: &[HeaderValue]) {
         let Ok(text) = value.to_str() else { continue };
         for token in text.split(',').map(str::trim).filter(|token| !token.is_empty()) {
             // Framing and routing fields cannot be removed by naming them.
-            let kept = ["host", "content-length", "close", "keep-alive", "te", "upgrade"];
+            let kept = ["host", "content-length", "close", "keep-alive", "upgrade"];
             if kept.iter().any(|name| token.eq_ignore_ascii_case(name)) {
                 continue;
             }
@@ -327,7 +330,7 @@ mod tests {
     fn malformed_hosts_are_refused() {
         for host in [
             "u@a", "a/b", "a b", "a,b", "a:x", "a:", "a:99999", "a:+80", "[::1", "[zz]", "", "a?b",
-            "a#b", "a\\b", "[::1]x",
+            "a#b", "a\\b", "[::1]x", "a..", "..",
         ] {
             let request = http::Request::get("/").header("host", host);
             assert_eq!(judge(request).err(), Some(Reason::BadHost), "{host:?}");
@@ -379,6 +382,23 @@ mod tests {
         }
         let request = http::Request::get("/").header("host", "a").header("my_header", "1");
         assert!(judge(request).is_ok());
+    }
+
+    #[test]
+    fn only_options_has_no_path() {
+        let ask =
+            |method: &str| http::Request::builder().method(method).uri("*").header("host", "a");
+        assert_eq!(judge(ask("GET")).err(), Some(Reason::BadPath));
+        assert_eq!(judge(ask("OPTIONS")).expect("fine").uri, "*");
+    }
+
+    #[test]
+    fn a_fragment_is_no_target() {
+        let target: PathAndQuery = "#x".parse().expect("a target to `http`");
+        let request = http::Request::get(Uri::from(target)).header("host", "a");
+        assert_eq!(judge(request).err(), Some(Reason::BadRequest));
+        let request = http::Request::get("http://a#x").header("host", "a");
+        assert_eq!(judge(request).err(), Some(Reason::BadRequest));
     }
 
     #[test]

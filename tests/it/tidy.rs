@@ -21,7 +21,7 @@ const LONGER: [(&str, usize); 6] = [
 fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut left: Vec<PathBuf> =
-        ["src", "tests", "examples", "benches"].map(|d| root.join(d)).into();
+        ["src", "tests", "examples", "benches", "fuzz/fuzz_targets"].map(|d| root.join(d)).into();
     let mut found = Vec::new();
     while let Some(path) = left.pop() {
         if path.is_dir() {
