@@ -156,7 +156,8 @@ fn row_70_a_tunnel_nobody_reads_is_cut() {
     let flood = Raw::serve(|peer| {
         peer.head();
         peer.send(
-            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
         );
         while peer.send([b'x'; 64 * 1024]) {}
     });
@@ -166,7 +167,13 @@ fn row_70_a_tunnel_nobody_reads_is_cut() {
         flood.url()
     ));
     let mut client = gateway.client();
-    client.request("GET", "h", "/", &["Connection: upgrade", "Upgrade: websocket"]);
+    let handshake = [
+        "Connection: upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    ];
+    client.request("GET", "h", "/", &handshake);
     let (_, head) = client.head().expect("an answer");
     assert_eq!(head.word(1), "101");
     until("it is cut", || open(&gateway) == 0.0);
