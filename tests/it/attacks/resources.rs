@@ -110,15 +110,18 @@ fn row_70_a_thousand_slow_clients_of_each_kind_are_cut_in_time_and_disturb_nobod
         assert!(slowest <= allowed, "{name}: p99 {slowest:?}, {quiet:?} in quiet");
         let after = eventually(&format!("{name}: memory and descriptors come back"), || {
             let now = gateway.usage();
-            let back = now.resident <= before.resident + 10 * 1024
-                && now.descriptors <= before.descriptors + 4;
+            let back =
+                now.own <= before.own + 10 * 1024 && now.descriptors <= before.descriptors + 4;
             back.then_some(now)
         });
         eprintln!(
             "{name}: the last of {CROWD} gone after {gone:?}; p99 of a bystander {slowest:?} ({quiet:?} in \
-             quiet); KiB resident {} before, {peak} at most, {} after; {} KiB at most in the kernel",
+             quiet); KiB resident {} before, {peak} at most, {} after ({} and {} without the binary); {} KiB at most \
+             in the kernel",
             before.resident,
             after.resident,
+            before.own,
+            after.own,
             queued >> 10
         );
     }
