@@ -108,12 +108,14 @@ fn row_70_a_thousand_slow_clients_of_each_kind_are_cut_in_time_and_disturb_nobod
         assert_eq!(cut, if reason == "body_timeout" { CROWD } else { 0 }, "{name}: cut upstream");
         let slowest = bystander.finish();
         assert!(slowest <= allowed, "{name}: p99 {slowest:?}, {quiet:?} in quiet");
-        let after = eventually(&format!("{name}: memory and descriptors come back"), || {
+        // Nine tenths of the memory come back; the allocator keeps some for the next crowd.
+        let kept = (peak.saturating_sub(before.resident) / 10).max(10 * 1024);
+        let after = within(DEADLINE, || {
             let now = gateway.usage();
-            let back =
-                now.own <= before.own + 10 * 1024 && now.descriptors <= before.descriptors + 4;
+            let back = now.own <= before.own + kept && now.descriptors <= before.descriptors + 4;
             back.then_some(now)
         });
+        let after = after.unwrap_or_else(|| panic!("{name}: {:?}, {before:?}", gateway.usage()));
         eprintln!(
             "{name}: the last of {CROWD} gone after {gone:?}; p99 of a bystander {slowest:?} ({quiet:?} in \
              quiet); KiB resident {} before, {peak} at most, {} after ({} and {} without the binary); {} KiB at most \
