@@ -249,8 +249,8 @@ impl Expected {
                     any
                 })
             };
-            let number =
-                id.strip_prefix(P::NAME).and_then(|rest| rest[1..].split('-').next()?.parse().ok());
+            let rest = id.strip_prefix(P::NAME).and_then(|rest| rest.strip_prefix('-'));
+            let number = rest.and_then(|rest| rest.split('-').next()?.parse().ok());
             if !allowed && !number.is_some_and(|number: usize| self.vague.contains(&number)) {
                 let what = if cut { "half of" } else { "all of" };
                 complaints.push(format!(
