@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::{Either, Ready, ready as at_once};
-use http::{HeaderMap, header::CONTENT_LENGTH};
+use http::{HeaderMap, Version, header::CONTENT_LENGTH};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use tower::{Layer, Service};
@@ -200,6 +200,11 @@ impl http_body::Body for Limited {
             return Poll::Ready(Some(Err(this.fail(error))));
         };
         Poll::Ready(match frame {
+            // hyper takes every reset of a stream without an error for the end of its body.
+            None if this.exchange.version == Version::HTTP_2 && !this.body.is_end_stream() => {
+                let error = Error::new(Reason::ClientGone, "the stream was reset in its body");
+                Some(Err(this.fail(error)))
+            }
             None => {
                 this.exchange.upload_progress(true);
                 None

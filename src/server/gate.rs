@@ -193,6 +193,10 @@ fn check_h2(head: &Parts, limits: ListenerLimits) -> Result<(), Error> {
     if target > limits.uri_length {
         return Err(bad(Reason::UriTooLong, "request target too long"));
     }
+    // Of a path the canonical form asks the same.
+    if head.uri.query().is_some_and(|query| !query.is_ascii()) {
+        return Err(bad(Reason::BadRequest, "8-bit byte in the request target"));
+    }
     Ok(())
 }
 
@@ -390,6 +394,12 @@ mod tests {
             |method: &str| http::Request::builder().method(method).uri("*").header("host", "a");
         assert_eq!(judge(ask("GET")).err(), Some(Reason::BadPath));
         assert_eq!(judge(ask("OPTIONS")).expect("fine").uri, "*");
+    }
+
+    #[test]
+    fn a_query_beyond_ascii_is_refused_over_h2_too() {
+        let request = http::Request::get("/x?\u{e9}").version(Version::HTTP_2).header("host", "a");
+        assert_eq!(judge(request).err(), Some(Reason::BadRequest));
     }
 
     #[test]

@@ -1244,6 +1244,8 @@ fn row_26_an_http2_body_that_is_not_as_long_as_it_says() {
             Err(error) => {
                 assert_eq!(error.reason(), Some(h2::Reason::PROTOCOL_ERROR), "{length:?} {error}")
             }
+            // Without a body the request is whole, and may be answered before more comes.
+            Ok(answer) if length == "0" => assert_eq!(answer.head.status(), 200),
             Ok(answer) => assert_eq!(answer.head.status(), 400, "{length:?} {body:?}"),
         }
         for _ in 0..3 {

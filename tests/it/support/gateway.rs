@@ -47,6 +47,8 @@ pub(crate) struct Builder {
 pub(crate) struct Usage {
     /// Resident memory in KiB.
     pub(crate) resident: u64,
+    /// Of it, what is the process's own: no pages of the binary.
+    pub(crate) own: u64,
     /// Threads.
     pub(crate) threads: usize,
     /// Open descriptors.
@@ -299,11 +301,14 @@ impl Gateway {
     pub(crate) fn usage(&self) -> Usage {
         let proc = PathBuf::from(format!("/proc/{}", self.process.pid()));
         let status = std::fs::read_to_string(proc.join("status")).expect("it runs");
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let resident = resident.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+        let memory = |name: &str| {
+            let rest = status.lines().find_map(|line| line.strip_prefix(name))?;
+            rest.split_whitespace().next()?.parse().ok()
+        };
         let count = |name: &str| std::fs::read_dir(proc.join(name)).expect("it runs").count();
         Usage {
-            resident: resident.expect("a living process has VmRSS"),
+            resident: memory("VmRSS:").expect("a living process has VmRSS"),
+            own: memory("RssAnon:").expect("a living process has RssAnon"),
             threads: count("task"),
             descriptors: count("fd"),
         }
