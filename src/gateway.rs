@@ -9,7 +9,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::{
-    HeaderValue, StatusCode, Version,
+    HeaderMap, HeaderValue, StatusCode, Version,
     header::{CONNECTION, HOST},
     request::Parts,
 };
@@ -95,7 +95,11 @@ impl Gateway {
         let checked = gate_of(connection, &head, &settings, &runtime);
         let (checked, refusal) = match checked {
             Ok(checked) => (checked, None),
-            Err(error) => (Checked::nothing(), Some(closing(error, connection, head.version))),
+            Err(error) => {
+                // They may be many, and nothing wants them any more.
+                head.headers = HeaderMap::new();
+                (Checked::nothing(), Some(closing(error, connection, head.version)))
+            }
         };
         let decision = match refusal {
             Some(error) => Decision::refused(&runtime, error),
