@@ -20,7 +20,7 @@ use crate::{
     body::Body,
     config::model,
     error::{Error, Reason},
-    layers::{Request, shared::BoxFuture},
+    layers::{Request, panics, shared::BoxFuture},
     routing::{Found, PathPattern, RequestFacts},
     runtime::{RouteEntry, Runtime},
     server::{
@@ -50,6 +50,10 @@ pub(crate) enum Verdict {
     /// Only the encrypted way is open.
     ToHttps(StatusCode, HeaderValue),
 }
+
+/// A request that was counted as in flight. Its exchange says when it has ended; until there is one,
+/// this does.
+struct Begun<'c>(Option<&'c Connection>);
 
 /// What becomes of a request before its stack runs.
 struct Decision<'r> {
@@ -87,7 +91,18 @@ impl Gateway {
         listener: &Listener,
         request: http::Request<Incoming>,
     ) -> BoxFuture<Infallible> {
-        connection.state.begin_request();
+        let http1 = request.version() != Version::HTTP_2;
+        panics::catch(|| self.begin(connection, listener, request))
+            .unwrap_or_else(|_| Box::pin(std::future::ready(Ok(panics::bare_answer(http1)))))
+    }
+
+    fn begin(
+        &self,
+        connection: &Arc<Connection>,
+        listener: &Listener,
+        request: http::Request<Incoming>,
+    ) -> BoxFuture<Infallible> {
+        let begun = Begun::new(connection);
         let runtime = self.current.load();
         let settings = listener.settings();
         let (mut head, body) = request.into_parts();
@@ -103,6 +118,7 @@ impl Gateway {
         };
         let hop = forwarding::strip(&mut head.headers, checked.fields);
         let exchange = exchange(&runtime, connection, &head, &checked, client, hop, &decision);
+        begun.goes_on();
         write_fields(&mut head, &runtime, &exchange, &checked, client);
         head.uri = checked.uri;
         head.extensions.insert(Arc::new(exchange));
@@ -319,6 +335,28 @@ fn write_fields(
 /// The built-in route sends nothing upstream.
 fn decision_is_final(exchange: &Exchange) -> bool {
     exchange.route.name.is_empty()
+}
+
+// === impl Begun ===
+
+impl<'c> Begun<'c> {
+    fn new(connection: &'c Connection) -> Self {
+        connection.state.begin_request();
+        Self(Some(connection))
+    }
+
+    /// There is an exchange.
+    fn goes_on(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0 {
+            connection.state.end_request();
+        }
+    }
 }
 
 // === impl Decision ===

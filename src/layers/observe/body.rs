@@ -12,6 +12,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use super::record::Recorder;
 use crate::{
     body::{Body, BoxError},
+    layers::panics,
     server::client::Connection,
 };
 
@@ -83,7 +84,14 @@ impl http_body::Body for ObservedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        let frame = Pin::new(&mut this.inner).poll_frame(cx);
+        // A body that panics is a body that fails: the answer is cut, and nothing else.
+        let frame = match panics::catch(|| Pin::new(&mut this.inner).poll_frame(cx)) {
+            Ok(frame) => frame,
+            Err(error) => {
+                this.inner = Body::empty();
+                Poll::Ready(Some(Err(error.into())))
+            }
+        };
         if let Some(stream) = &mut this.stream {
             stream.set(frame.is_ready());
         }
