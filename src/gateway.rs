@@ -107,11 +107,20 @@ impl Gateway {
         let settings = listener.settings();
         let (mut head, body) = request.into_parts();
         let client = client_addr::resolve(connection.peer, &settings, &head.headers);
-        let checked = gate_of(connection, &head, &settings, &runtime);
-        let (checked, refusal) = match checked {
-            Ok(checked) => (checked, None),
-            Err(error) => (Checked::nothing(), Some(closing(error, head.version))),
-        };
+        let mut checked = Checked::nothing();
+        let judged = gate_of(connection, &mut head, &settings, &runtime, &mut checked);
+        let refusal = judged.err().map(|error| closing(error, head.version));
+        if refusal.is_some() {
+            checked = Checked::nothing();
+        }
+        // Routes and policies must not see what the upstream will not.
+        forwarding::remove_unwanted(
+            &mut head.headers,
+            checked.fields,
+            &runtime.gate,
+            client.trusted,
+            &settings.client_ip_from,
+        );
         let decision = match refusal {
             Some(error) => Decision::refused(&runtime, error),
             None => decide(&runtime, (listener, &settings), connection, &head, &checked, client),
@@ -148,22 +157,23 @@ fn closing(error: Error, version: Version) -> Error {
 /// The gate, and what the wire refused before it.
 fn gate_of(
     connection: &Connection,
-    head: &Parts,
+    head: &mut Parts,
     settings: &model::Listener,
     runtime: &Runtime,
-) -> Result<Checked, Error> {
+    checked: &mut Checked,
+) -> Result<(), Error> {
     if head.method.as_str() == REFUSED_METHOD
         && let Some(refusal) = connection.state.refusal()
     {
         return Err(Error::new(refusal.reason, refusal.detail).public(refusal.detail));
     }
-    let checked = gate::check(head, settings.limits, runtime.normalize)?;
+    gate::check(head, settings.limits, &runtime.gate, checked)?;
     if checked.fields.via
         && forwarding::times_seen(&head.headers, &runtime.config.server.name) >= LOOP_LIMIT
     {
         return Err(Error::new(Reason::Loop, "the request came through here before"));
     }
-    Ok(checked)
+    Ok(())
 }
 
 fn decide<'r>(
@@ -225,7 +235,7 @@ fn method_not_allowed(allow: &str) -> Error {
 fn no_route(runtime: &Runtime, facts: &RequestFacts<'_>, checked: &Checked) -> Error {
     let local = facts.client_ip.is_some_and(|ip| ip.is_loopback());
     let error = Error::new(Reason::NoRoute, "no route takes this request");
-    if !local || checked.fields.forwarding || checked.fields.via {
+    if !local || checked.fields.claims || checked.fields.via {
         return error;
     }
     let near: Vec<_> = runtime
@@ -316,9 +326,8 @@ fn write_fields(
         &mut head.headers,
         &exchange.connection,
         checked.authority.as_ref(),
-        client.ip,
-        client.trusted,
-        checked.fields.forwarding,
+        client,
+        checked.fields.claims,
     );
     if checked.fields.hosts == 0
         && let Some(authority) = &checked.authority

@@ -74,6 +74,16 @@ enum Class {
 }
 
 const CLASSES: [Class; 256] = classes();
+/// Which bytes have to be looked at closely: anywhere ([`ODD`]), or behind a slash.
+static MARKS: [u8; 256] = marks();
+/// For which marks to watch out behind a byte.
+static WATCH: [u8; 256] = {
+    let mut table = [ODD; 256];
+    table[b'/' as usize] = ODD | ODD_AFTER_SLASH;
+    table
+};
+const ODD: u8 = 1;
+const ODD_AFTER_SLASH: u8 = 2;
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// The canonical form of a raw path (no query). Borrows, and touches each byte once, when the path
@@ -98,6 +108,9 @@ pub fn canonical(raw: &str, rules: Normalize) -> Result<Cow<'_, str>, PathError>
 fn is_canonical(bytes: &[u8], rules: Normalize) -> bool {
     if bytes.first() != Some(&b'/') {
         return false;
+    }
+    if is_plain(bytes) {
+        return true;
     }
     let mut at = 0;
     while at < bytes.len() {
@@ -124,6 +137,17 @@ fn is_canonical(bytes: &[u8], rules: Normalize) -> bool {
         }
     }
     true
+}
+
+/// Whether nothing has to be looked at closely, as in nearly all paths. Without a branch per byte.
+fn is_plain(bytes: &[u8]) -> bool {
+    let mut watch = ODD;
+    let mut odd = 0;
+    for &byte in bytes {
+        odd |= MARKS[usize::from(byte)] & watch;
+        watch = WATCH[usize::from(byte)];
+    }
+    odd == 0
 }
 
 /// Whether a segment that starts with a dot has to be looked at closely.
@@ -278,6 +302,20 @@ pub(super) fn stem(segment: &str) -> &str {
 
 const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+const fn marks() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match (CLASSES[byte], byte as u8) {
+            (Class::Slash, _) | (Class::Plain, b'.' | b';') => ODD_AFTER_SLASH,
+            (Class::Plain, _) => 0,
+            (Class::Percent | Class::Escape | Class::Bad, _) => ODD,
+        };
+        byte += 1;
+    }
+    table
 }
 
 const fn classes() -> [Class; 256] {

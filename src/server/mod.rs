@@ -8,6 +8,8 @@ pub(crate) mod connection;
 pub mod dev_ca;
 pub(crate) mod forwarding;
 pub(crate) mod gate;
+#[doc(hidden)]
+pub mod gate_bench;
 pub mod limits;
 pub mod listener;
 pub mod material;
