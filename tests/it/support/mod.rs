@@ -4,6 +4,7 @@
 
 pub(crate) mod certs;
 pub(crate) mod flask;
+pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod grpc;
 pub(crate) mod h2client;
