@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::{Either, Ready, ready as at_once};
-use http::{Version, header::CONTENT_LENGTH};
+use http::{HeaderMap, Version, header::CONTENT_LENGTH};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use tower::{Layer, Service};
@@ -147,7 +147,7 @@ impl Limited {
     }
 
     fn count(&mut self, frame: &Frame<Bytes>) -> Result<(), Error> {
-        let Some(data) = frame.data_ref() else { return Ok(()) };
+        let Some(data) = frame.data_ref() else { return check_trailers(frame) };
         self.exchange.received(data.len() as u64);
         if let Some(left) = &mut self.left {
             *left = left
@@ -167,6 +167,15 @@ impl Limited {
         let reason = if is_malformed(&**error) { Reason::BadBody } else { Reason::ClientGone };
         Error::new(reason, error.to_string())
     }
+}
+
+/// What the gate asks of the values in a head over HTTP/2; over HTTP/1 they are scanned.
+fn check_trailers(frame: &Frame<Bytes>) -> Result<(), Error> {
+    let mut values = frame.trailers_ref().into_iter().flat_map(HeaderMap::values);
+    if values.all(|value| value.as_bytes().is_ascii()) {
+        return Ok(());
+    }
+    Err(Error::new(Reason::BadBody, "8-bit byte in the trailers"))
 }
 
 /// hyper could not read what came: trailers that are no fields, too many extensions.

@@ -23,7 +23,7 @@ pub(crate) fn for_h1(
     let version = std::mem::replace(request.version_mut(), Version::HTTP_11);
     let before = take_authority(request);
     // An expectation without a body is none (RFC 9110 section 10.1.1).
-    let wanted = !request.body().is_empty();
+    let wanted = http_body::Body::size_hint(request.body()).exact() != Some(0);
     let headers = request.headers_mut();
     if version == Version::HTTP_2 {
         join_cookies(headers);

@@ -16,7 +16,7 @@ use std::{
 use base64::Engine;
 use http::{
     HeaderValue, Method, StatusCode,
-    header::{CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE},
+    header::{CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, TE, UPGRADE},
 };
 use hyper::{
     client::conn::http1,
@@ -155,6 +155,8 @@ fn asking(
     *request.body_mut() = Body::empty();
     let headers = request.headers_mut();
     headers.remove(CONTENT_LENGTH);
+    // `Connection` names one thing only here.
+    headers.remove(TE);
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, wanted.protocol.clone());
     if wanted.h2 {

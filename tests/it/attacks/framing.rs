@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use h2::ext::Protocol;
-use http::{Method, Request};
+use http::{HeaderMap, HeaderValue, Method, Request};
 
 use crate::support::{
     gateway::SHORT,
@@ -783,6 +783,34 @@ fn row_14_malformed_trailers_are_refused() {
     bench.finish(Reach::Part);
 }
 
+#[test]
+fn row_14_eight_bit_trailers_over_http2_are_refused() {
+    let recorder = Recorder::start();
+    let gateway = Gateway::start(&format!(
+        "listeners: {{ http: {{ address: \"127.0.0.1:0\", protocols: [h1, h2c] }} }}\n\
+         routes: {{ app: {{ to: \"{}\" }} }}\n",
+        recorder.url()
+    ));
+    let address = gateway.addr("http");
+    let ask = |value: &'static [u8]| {
+        block_on(async {
+            let mut trailers = HeaderMap::new();
+            trailers.insert("x-check", HeaderValue::from_bytes(value).unwrap());
+            let request = Request::post("http://a/").header("te", "trailers");
+            let request = request.header("trailer", "x-check").header("x-id", "bad");
+            let request = request.body(()).unwrap();
+            let answer = H2::plain(address).await.exchange(request, b"hi", Some(trailers)).await;
+            answer.map(|answer| answer.head.status().as_u16())
+        })
+    };
+    assert_eq!(ask(b"\xe9").ok(), Some(400));
+    assert_eq!(gateway.last_access(1)["reason"], "bad_body");
+    assert!(recorder.requests().iter().all(|seen| seen.cut));
+    assert_eq!(ask(b"ok").ok(), Some(200));
+    recorder.assert_clean();
+    assert_eq!(recorder.by_id("bad").last().unwrap().request.trailers.len(), 1);
+}
+
 // === lines ===
 
 #[test]
@@ -1053,6 +1081,24 @@ fn row_21_an_upgrade_with_a_body_keeps_its_body_or_is_refused() {
     }
     bench.recorder.assert_clean();
     assert!(bench.recorder.by_id("smuggled").is_empty());
+}
+
+#[test]
+fn row_21_an_upgrade_is_the_only_thing_its_connection_names() {
+    let mut bench = Bench::start();
+    for method in ["GET", "POST", "DELETE"] {
+        let id = format!("X-Id: {method}");
+        let fields = [&id, "Connection: Upgrade, TE", "Upgrade: websocket", "TE: trailers"];
+        let answer = bench.gateway.client().exchange(method, "a", "/", &fields);
+        assert_eq!((answer.status, answer.header("x-id")), (200, Some(method)));
+        let seen = &bench.recorder.by_id(method)[0].request;
+        assert_eq!(
+            (&seen.method[..], seen.get("connection"), seen.get("te")),
+            (method, "upgrade", "")
+        );
+        bench.clean(method);
+    }
+    bench.recorder.assert_clean();
 }
 
 #[test]
