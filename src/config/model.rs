@@ -626,6 +626,8 @@ pub struct Server {
     pub request_id_from: RequestIdFrom,
     /// `Via` is added upstream and in responses.
     pub via: bool,
+    /// Request headers that are let through although clients are not believed in them.
+    pub pass_headers: Vec<HeaderName>,
     /// Empty path segments are merged.
     pub merge_slashes: bool,
     /// `%2F` is data inside a segment instead of an error.

@@ -172,11 +172,12 @@ impl Limited {
 
 /// What the gate asks of fields over HTTP/2; over HTTP/1 they were scanned.
 fn check_trailers(frame: &Frame<Bytes>) -> Result<(), Error> {
-    let mut fields = frame.trailers_ref().into_iter().flatten();
-    match fields.find_map(|(name, value)| gate::oddity(name, value)) {
-        None => Ok(()),
-        Some(detail) => Err(Error::new(Reason::BadBody, detail).public(detail)),
+    for (name, value) in frame.trailers_ref().into_iter().flatten() {
+        gate::check_h2_field(name.as_str(), value.as_bytes()).map_err(|error| {
+            Error::new(Reason::BadBody, error.detail().to_owned()).public("malformed trailers")
+        })?;
     }
+    Ok(())
 }
 
 /// hyper could not read what came: trailers that are no fields, too many extensions.

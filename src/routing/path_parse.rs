@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use regex::{Regex, RegexBuilder};
 
 use super::{
-    canonical::{Normalize, canonical},
+    canonical::{Normalize, canonical, stem},
     condition::{REGEX_SIZE, complaint},
     path::{End, PathPattern, Step},
 };
@@ -144,7 +144,7 @@ fn literal(piece: &str) -> Result<Step, String> {
     if piece.contains(['{', '}']) {
         return Err(whole_segment(piece));
     }
-    if piece.contains(';') {
+    if stem(piece).len() < piece.len() {
         return Err(format!("`{piece}`: path parameters (`;…`) play no part in matching"));
     }
     let mut raw = String::from("/");

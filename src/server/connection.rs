@@ -19,7 +19,7 @@ use super::{
     listener::Listener,
     registry::Registration,
     scan::{Limits, Scanner},
-    streams::{self, Tasks},
+    streams::{self, Entry, Tasks, Waiting},
     wire::Wire,
 };
 use crate::{
@@ -50,6 +50,8 @@ struct Requests {
     connection: Arc<Connection>,
     /// Over HTTP/2, how many answers may wait for the client before its next requests wait too.
     crowd: u32,
+    /// Most fields of a head.
+    fields: usize,
 }
 
 /// Serves a connection until it ends.
@@ -66,7 +68,13 @@ pub(crate) async fn serve<S>(
     let limits = listener.settings().limits;
     let mut wire = Wire::new(io, Arc::clone(&connection), registration);
     let connected = Arc::clone(&connection);
-    let requests = Requests { gateway, listener, connection: connected, crowd: u32::MAX };
+    let requests = Requests {
+        gateway,
+        listener,
+        connection: connected,
+        crowd: u32::MAX,
+        fields: limits.header_count,
+    };
     let version = match version {
         Version::Sniff => match sniff(&mut wire, &connection).await {
             Some(version) => version,
@@ -285,11 +293,14 @@ where
 
 impl Requests {
     /// Nothing of the request is looked at before some of the answers have moved.
-    fn wait(self, request: http::Request<Incoming>) -> BoxFuture<Infallible> {
+    fn wait(&self, request: http::Request<Incoming>) -> BoxFuture<Infallible> {
+        let bytes = streams::head_bytes(&request);
+        let Some(waiting) = Waiting::new(&self.connection, bytes) else {
+            return Box::pin(std::future::pending());
+        };
+        let Self { gateway, listener, connection, crowd, .. } = self.clone();
         Box::pin(async move {
-            let Self { gateway, listener, connection, crowd } = self;
-            let bytes = streams::head_bytes(&request);
-            connection.state.streams.admit(&connection, crowd, bytes).await;
+            waiting.admit(crowd).await;
             gateway.handle(&connection, &listener, request).await
         })
     }
@@ -301,8 +312,12 @@ impl Service<http::Request<Incoming>> for Requests {
     type Future = BoxFuture<Infallible>;
 
     fn call(&self, request: http::Request<Incoming>) -> Self::Future {
-        if self.connection.state.streams.is_crowded(self.crowd) {
-            return self.clone().wait(request);
+        match self.connection.state.streams.entry(self.crowd) {
+            Entry::Now => {}
+            // What the gate refuses for its size must not be kept until then.
+            Entry::Wait if request.headers().len() <= self.fields => return self.wait(request),
+            Entry::Wait => {}
+            Entry::Never => return Box::pin(std::future::pending()),
         }
         self.gateway.handle(&self.connection, &self.listener, request)
     }

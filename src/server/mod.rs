@@ -10,6 +10,8 @@ pub(crate) mod farewell;
 pub(crate) mod forwarding;
 pub(crate) mod frames;
 pub(crate) mod gate;
+#[doc(hidden)]
+pub mod gate_bench;
 pub mod limits;
 pub(crate) mod linger;
 pub mod listener;

@@ -4,6 +4,12 @@
 //! lines) or answers without our reason is refused here; everything that passes is framed the way
 //! hyper will frame it, because every ambiguity has been refused. Pure: bytes in, verdict out.
 
+#[cfg(test)]
+mod hyper_agrees;
+mod line;
+
+pub(crate) use self::line::{check_method, check_target_bytes};
+use super::gate::NAME_LIMIT;
 use crate::error::Reason;
 
 /// Limits on a request head.
@@ -343,7 +349,7 @@ fn parse_head(bytes: &[u8], limits: Limits) -> Result<Option<(usize, Framing)>, 
         let first = at == begin;
         at += length + 1;
         if first {
-            old = request_line(line, limits)?;
+            old = line::check(line, limits)?;
         } else if line.is_empty() {
             break;
         } else {
@@ -392,75 +398,12 @@ fn check_head(length: usize, fields: usize, limits: Limits) -> Result<(), Refusa
     Ok(())
 }
 
-/// Checks method, target and version; returns whether it is HTTP/1.0.
-fn request_line(line: &[u8], limits: Limits) -> Result<bool, Refusal> {
-    let Some((line, version)) = line.iter().rposition(|&b| b == b' ').map(|at| line.split_at(at))
-    else {
-        return Err(refuse(Reason::BadRequest, "request line without a version"));
-    };
-    let old = match version {
-        b" HTTP/1.1" => false,
-        b" HTTP/1.0" => true,
-        other if other.starts_with(b" HTTP/") => {
-            return Err(refuse(Reason::UnsupportedVersion, "HTTP version not supported"));
-        }
-        _ => return Err(refuse(Reason::BadRequest, "request line without a version")),
-    };
-    let Some(space) = memchr::memchr(b' ', line) else {
-        return Err(refuse(Reason::BadRequest, "request line without a target"));
-    };
-    let (method, target) = (&line[..space], &line[space + 1..]);
-    if method == b"CONNECT" {
-        return Err(refuse(Reason::UnsupportedMethod, "CONNECT"));
-    }
-    if method.is_empty() || method.len() > 32 || !method.iter().all(|&b| is_method_byte(b)) {
-        return Err(refuse(Reason::BadRequest, "bad method"));
-    }
-    if target.len() > limits.uri_length {
-        return Err(refuse(Reason::UriTooLong, "request target too long"));
-    }
-    check_target(method, target)?;
-    Ok(old)
-}
-
-/// Origin form, absolute form, or `*` for OPTIONS (RFC 9112 section 3.2).
-fn check_target(method: &[u8], target: &[u8]) -> Result<(), Refusal> {
-    if !target.iter().all(|&byte| TARGET[usize::from(byte)]) {
-        return Err(match memchr::memchr(b'\\', target) {
-            Some(_) => refuse(Reason::BadPath, "backslash in the path"),
-            None => refuse(Reason::BadRequest, "bad byte in the request target"),
-        });
-    }
-    let absolute = |scheme: &[u8]| {
-        target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-    };
-    match target {
-        [b'/', ..] => Ok(()),
-        b"*" if method == b"OPTIONS" => Ok(()),
-        _ if absolute(b"http://") || absolute(b"https://") => Ok(()),
-        _ => Err(refuse(Reason::BadRequest, "not a request target")),
-    }
-}
-
-fn is_method_byte(byte: u8) -> bool {
-    byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_')
-}
-
-/// Visible ASCII except what RFC 3986 never allows and recipients disagree on.
-static TARGET: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = b'!';
-    while byte <= b'~' {
-        table[byte as usize] =
-            !matches!(byte, b'#' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}');
-        byte += 1;
-    }
-    table
-};
-
 /// Looks for the three fields that decide how a message is framed.
 fn field_line(line: &[u8], old: bool, framing: &mut Framing) -> Result<(), Refusal> {
     let length = line.iter().position(|&byte| !TOKEN[usize::from(byte)]).unwrap_or(line.len());
+    if length > NAME_LIMIT {
+        return Err(refuse(Reason::HeaderTooLarge, "header field name too long"));
+    }
     let (name, rest) = line.split_at(length);
     let bad = rest.iter().fold(0, |bad, &byte| bad | VALUE[usize::from(byte)]);
     if bad != 0 {
@@ -644,6 +587,10 @@ mod tests {
             (format!("GET a:80 HTTP/1.1\r\n{host}\r\n"), Reason::BadRequest),
             (format!("GET ftp://a/ HTTP/1.1\r\n{host}\r\n"), Reason::BadRequest),
             (format!("GET /a\\b HTTP/1.1\r\n{host}\r\n"), Reason::BadPath),
+            (format!("GET /a`b HTTP/1.1\r\n{host}\r\n"), Reason::BadRequest),
+            (format!("GET http://[::1 HTTP/1.1\r\n{host}\r\n"), Reason::BadHost),
+            (format!("GET http:///a HTTP/1.1\r\n{host}\r\n"), Reason::BadHost),
+            (format!("GET / HTTP/1.1\r\n{}: b\r\n\r\n", "x".repeat(257)), Reason::HeaderTooLarge),
         ] {
             assert_eq!(refused(&head), Some(reason), "{head:?}");
         }

@@ -61,7 +61,9 @@ pub(crate) struct Streams {
 /// Largest piece of an answer handed to `h2` at once: what it may hold unseen for each stream.
 pub(crate) const PIECE: usize = 8 * 1024;
 /// Requests that run at a time for a client to which answers cannot be sent.
-const NARROW_LIMIT: u32 = 8;
+const NARROW_LIMIT: u32 = 4;
+/// Requests the gate may refuse before the wire hears of it: they come in one go.
+const REFUSED: u32 = 32;
 /// Most bytes the heads of waiting requests may take.
 const WAITING: usize = 128 * 1024;
 /// What a field of a head takes beside its name and value.
@@ -114,29 +116,15 @@ impl Streams {
         }
     }
 
-    /// Whether a request may have to wait. It counts streams that are just beginning among those
-    /// that end; [`Self::admit`] knows better a moment later.
-    pub(crate) fn is_crowded(&self, limit: u32) -> bool {
-        self.is_full(limit)
-    }
-
-    /// Waits until fewer than `limit` answers wait. Requests whose heads take too much meanwhile
-    /// end the connection.
-    pub(crate) async fn admit(&self, connection: &Connection, limit: u32, bytes: usize) {
-        // Those that wait are not counted among those that run; this one did until now.
-        let _waiting = Waiting::new(self, bytes);
-        if !self.is_full(limit) {
-            return;
-        }
-        if self.waiting_bytes.load(Relaxed) > WAITING {
-            self.calm(connection, Flood::Memory);
-        }
-        loop {
-            let moved = self.moved.notified();
-            if !self.is_full(limit) {
-                return;
-            }
-            moved.await;
+    /// What a request must do. Streams that are just beginning are counted among those that end;
+    /// [`Waiting::admit`] knows better a moment later.
+    pub(crate) fn entry(&self, limit: u32) -> Entry {
+        if self.flood.load(Relaxed) != 0 {
+            Entry::Never
+        } else if self.is_full(limit) {
+            Entry::Wait
+        } else {
+            Entry::Now
         }
     }
 
@@ -162,7 +150,9 @@ impl Streams {
 
     /// The gate has refused a request.
     pub(crate) fn refuse(&self, connection: &Connection) {
-        self.refused.fetch_add(1, Relaxed);
+        if self.refused.fetch_add(1, Relaxed) >= REFUSED {
+            return self.calm(connection, Flood::Resets);
+        }
         connection.state.order(Order::Calm);
     }
 
@@ -200,24 +190,60 @@ pub(crate) fn head_bytes<B>(request: &http::Request<B>) -> usize {
     HEAD + fields + request.uri().path().len()
 }
 
+/// What a request must do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// Go on.
+    Now,
+    /// Wait for others, if it must.
+    Wait,
+    /// Its connection is at its end.
+    Never,
+}
+
 /// A request that waits.
-struct Waiting<'s> {
-    streams: &'s Streams,
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    connection: Arc<Connection>,
     bytes: usize,
 }
 
-impl<'s> Waiting<'s> {
-    fn new(streams: &'s Streams, bytes: usize) -> Self {
+impl Waiting {
+    /// For a request whose head takes so much. `None`: no more may wait, and the connection ends.
+    /// From clients that take no answers that is seen at once, from others in [`Self::admit`].
+    pub(crate) fn new(connection: &Arc<Connection>, bytes: usize) -> Option<Self> {
+        let streams = &connection.state.streams;
         streams.waiting.fetch_add(1, Relaxed);
-        streams.waiting_bytes.fetch_add(bytes, Relaxed);
-        Self { streams, bytes }
+        let before = streams.waiting_bytes.fetch_add(bytes, Relaxed);
+        let waiting = Self { connection: Arc::clone(connection), bytes };
+        if streams.narrow.load(Relaxed) && before + bytes > WAITING {
+            streams.calm(connection, Flood::Memory);
+            return None;
+        }
+        Some(waiting)
+    }
+
+    /// Waits until fewer than `limit` answers wait.
+    pub(crate) async fn admit(self, limit: u32) {
+        let streams = &self.connection.state.streams;
+        if streams.is_full(limit) && streams.waiting_bytes.load(Relaxed) > WAITING {
+            streams.calm(&self.connection, Flood::Memory);
+        }
+        loop {
+            let moved = streams.moved.notified();
+            if !streams.is_full(limit) {
+                return;
+            }
+            moved.await;
+        }
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiting {
     fn drop(&mut self) {
-        self.streams.waiting.fetch_sub(1, Relaxed);
-        self.streams.waiting_bytes.fetch_sub(self.bytes, Relaxed);
+        let streams = &self.connection.state.streams;
+        streams.waiting.fetch_sub(1, Relaxed);
+        streams.waiting_bytes.fetch_sub(self.bytes, Relaxed);
     }
 }
 

@@ -12,6 +12,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use super::record::Recorder;
 use crate::{
     body::{Body, BoxError},
+    layers::panics,
     server::{client::Connection, streams::PIECE},
 };
 
@@ -125,9 +126,17 @@ impl http_body::Body for ObservedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        let frame = ready!(match &mut this.stream {
+        // A body that panics is a body that fails: the answer is cut, and nothing else.
+        let polled = panics::catch(|| match &mut this.stream {
             None => Pin::new(&mut this.inner).poll_frame(cx),
             Some(stream) => stream.poll_frame(&mut this.inner, cx),
+        });
+        let frame = ready!(match polled {
+            Ok(frame) => frame,
+            Err(error) => {
+                this.inner = Body::empty();
+                Poll::Ready(Some(Err(error.into())))
+            }
         });
         match &frame {
             Some(Ok(frame)) => {

@@ -502,7 +502,7 @@ fn row_66_answers_nobody_takes_hold_up_only_their_own_connection() {
     });
     let gateway = before(&upstream);
     let address = gateway.addr("http");
-    for (window, most) in [(0, 8), (1, 8), (4095, 8), (5000, 40)] {
+    for (window, most) in [(0, 4), (1, 4), (4095, 4), (5000, 40)] {
         let before = upstream.requests().len();
         let mut client = Frames::connect(address, &[(INITIAL_WINDOW, window)]);
         for n in 0..100 {
@@ -513,7 +513,7 @@ fn row_66_answers_nobody_takes_hold_up_only_their_own_connection() {
         }
         let heard = upstream.requests().len() - before;
         assert!(heard <= most, "window {window}: {heard} requests were sent on");
-        assert!(heard >= 8, "window {window}: {heard}");
+        assert!(heard >= 4, "window {window}: {heard}");
         clean(address);
         // As soon as it takes them, all are answered.
         client.send(settings(&[(INITIAL_WINDOW, 1 << 20)]));
