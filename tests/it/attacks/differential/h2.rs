@@ -523,17 +523,22 @@ fn meaning(bytes: &[u8]) -> Meaning {
             let Some(content) = frame.content() else { break };
             frame.payload = content.to_vec();
         }
+        if block.as_ref().is_some_and(|b| frame.kind != CONTINUATION || b.stream != frame.stream) {
+            // An error of the connection, but not to h2 where a field of the block is malformed: it
+            // resets the stream and goes on.
+            block = None;
+        }
         match (&mut block, frame.kind) {
             (None, HEADERS) => {
                 parts = 1;
                 block = Some(frame);
             }
-            (Some(begun), CONTINUATION) if begun.stream == frame.stream => {
+            (Some(begun), _) => {
                 parts += 1;
                 begun.payload.append(&mut frame.payload);
                 begun.flags |= frame.flags & END_HEADERS;
             }
-            (Some(_), _) | (None, CONTINUATION) => break,
+            (None, CONTINUATION) => break,
             (None, DATA) => streams.entry(frame.stream).or_default().data(&frame, &mut meaning),
             (None, RST_STREAM) => streams.entry(frame.stream).or_default().ended = true,
             (None, _) => {}
@@ -548,7 +553,7 @@ fn meaning(bytes: &[u8]) -> Meaning {
                     let stream = Stream::begin(fields, parts > 1, &whole, &mut meaning);
                     streams.insert(whole.stream, stream);
                 }
-                Some(stream) => stream.trailers(&fields, &whole, &mut meaning),
+                Some(stream) => stream.trailers(&fields, parts > 1, &whole, &mut meaning),
             }
         }
     }
@@ -573,11 +578,11 @@ impl Stream {
         self.end(frame, meaning);
     }
 
-    fn trailers(&mut self, fields: &Fields, frame: &Frame, meaning: &mut Meaning) {
+    fn trailers(&mut self, fields: &Fields, forgets: bool, frame: &Frame, meaning: &mut Meaning) {
         // Pseudo-header fields among trailers are malformed (row 57), and mean nothing to anybody.
         let good =
             |(name, value): &(Vec<u8>, Vec<u8>)| name.starts_with(b":") || is_field(name, value);
-        if frame.flags & END_STREAM == 0 || !fields.iter().all(good) {
+        if frame.flags & END_STREAM == 0 || (!forgets && !fields.iter().all(good)) {
             self.ended = true;
         }
         self.end(frame, meaning);
