@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::{Either, Ready, ready as at_once};
-use http::{HeaderMap, Version, header::CONTENT_LENGTH};
+use http::{Version, header::CONTENT_LENGTH};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use tower::{Layer, Service};
@@ -21,6 +21,7 @@ use crate::{
     body::{Body, BoxError},
     config::model::{BodyRule, Timeouts},
     error::{Error, Reason},
+    server::gate,
     telemetry::exchange::Exchange,
     upstream::response_body::{IdleTimer, without_claims},
 };
@@ -169,13 +170,14 @@ impl Limited {
     }
 }
 
-/// What the gate asks of the values in a head over HTTP/2; over HTTP/1 they are scanned.
+/// What the gate asks of fields over HTTP/2; over HTTP/1 they were scanned.
 fn check_trailers(frame: &Frame<Bytes>) -> Result<(), Error> {
-    let mut values = frame.trailers_ref().into_iter().flat_map(HeaderMap::values);
-    if values.all(|value| value.as_bytes().is_ascii()) {
-        return Ok(());
+    for (name, value) in frame.trailers_ref().into_iter().flatten() {
+        gate::check_h2_field(name.as_str(), value.as_bytes()).map_err(|error| {
+            Error::new(Reason::BadBody, error.detail().to_owned()).public("malformed trailers")
+        })?;
     }
-    Err(Error::new(Reason::BadBody, "8-bit byte in the trailers"))
+    Ok(())
 }
 
 /// hyper could not read what came: trailers that are no fields, too many extensions.

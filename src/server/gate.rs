@@ -16,7 +16,7 @@ use http::{
 };
 
 pub(crate) use self::{
-    fields::{Fields, Noted},
+    fields::{Fields, Noted, check_h2 as check_h2_field},
     names::{Rules, is_claim, is_override, may_pass},
 };
 use crate::{

@@ -110,9 +110,13 @@ fn look_at_other(name: &str, fields: &mut Fields, rules: &Rules) -> Result<(), E
 }
 
 /// What the scan has checked of a field that came by HTTP/1 (RFC 9113 section 8.2.1).
-fn check_h2(name: &str, value: &[u8]) -> Result<(), Error> {
+pub(crate) fn check_h2(name: &str, value: &[u8]) -> Result<(), Error> {
     if name.len() > super::NAME_LIMIT {
         return Err(bad(Reason::HeaderTooLarge, "header field name too long"));
+    }
+    // `http` takes it for a character of a token.
+    if name.bytes().any(|byte| byte == b'"') {
+        return Err(bad(Reason::BadRequest, "malformed header field name"));
     }
     if !value.is_ascii() {
         return Err(bad(Reason::BadRequest, "8-bit byte in a header value"));

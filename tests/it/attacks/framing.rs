@@ -880,7 +880,7 @@ fn row_17_odd_field_names() {
 #[test]
 fn row_18_long_field_names_are_one_name_or_refused() {
     let mut bench = Bench::start();
-    for length in [255, 256, 257, 270, 4_096, 20_000] {
+    for length in [255, 256] {
         // HAProxy's header index kept eight bits of a length: the rest became another field.
         let name = format!("Content-Length{}", "a".repeat(length - 14));
         let mut client = bench.gateway.client();
@@ -894,9 +894,9 @@ fn row_18_long_field_names_are_one_name_or_refused() {
         assert_eq!(seen.body, b"hello");
         bench.clean(&id);
     }
-    bench.recorder.take();
-    let mut bench = Bench { refusals: 0, cleans: 0, ..Bench::start() };
-    for length in [40_000, 65_535, 65_536, 65_550, 131_072] {
+    bench.recorder.assert_clean();
+    let mut bench = Bench::start();
+    for length in [257, 270, 4_096, 20_000, 40_000, 65_535, 65_536, 65_550, 131_072] {
         let fields =
             format!("Content-Length{}: 0\r\nContent-Length: 5\r\n", "a".repeat(length - 14));
         bench.refuses(&length.to_string(), post(&fields, "hello"), &[431], &["header_too_large"]);

@@ -51,7 +51,7 @@ struct Draft {
 
 /// Fields that must not stand in a request, or not twice, or not so.
 #[rustfmt::skip]
-const ODD_FIELDS: [(&[u8], &[u8]); 56] = [
+const ODD_FIELDS: [(&[u8], &[u8]); 60] = [
     (b"connection", b"close"), (b"connection", b"x-id"), (b"keep-alive", b"1"),
     (b"proxy-connection", b"close"), (b"transfer-encoding", b"chunked"), (b"transfer-encoding", b"identity"),
     (b"upgrade", b"h2c"), (b"upgrade", b"websocket"), (b"http2-settings", b"AAMAAABk"), (b"te", b"chunked"),
@@ -68,6 +68,7 @@ const ODD_FIELDS: [(&[u8], &[u8]); 56] = [
     (b"cookie", b"a=b"), (b"cookie", b"c=d\r\nX: y"), (b"trailer", b"content-length"), (b":method", b"POST"),
     (b":path", b"/other"), (b":authority", b"b"), (b":scheme", b"http"), (b":status", b"200"),
     (b":protocol", b"websocket"), (b":unknown", b"x"), (b":", b"x"), (b"x-forwarded-for", b"1.2.3.4"),
+    (b"x-v", b" a"), (b"x-v", b"a "), (b"x-v", b"\ta"), (b"x\"v", b"a"),
 ];
 
 /// What may stand for the value of a pseudo-header field.
@@ -606,35 +607,36 @@ fn head_of(fields: Fields, forgets: bool) -> Option<Request> {
     let mut pseudo = HashMap::new();
     let mut regular: Vec<(String, String)> = Vec::new();
     for (name, value) in fields {
-        let (name, value) = (String::from_utf8(name).ok()?, String::from_utf8(value).ok()?);
-        let good = match name.strip_prefix(':') {
-            Some(name) => {
-                let known = ["method", "scheme", "path", "authority"].contains(&name);
-                let good = known && regular.is_empty() && !pseudo.contains_key(name);
+        let name = String::from_utf8(name).unwrap_or_default();
+        let good = match (name, String::from_utf8(value)) {
+            (name, Ok(value)) if name.starts_with(':') => {
+                let known = [":method", ":scheme", ":path", ":authority"].contains(&&name[..]);
+                let good = known && regular.is_empty() && !pseudo.contains_key(&name[1..]);
+                if good && !is_field(b"x", value.as_bytes()) {
+                    return None;
+                }
                 if good {
-                    pseudo.insert(name.to_owned(), value.clone());
+                    pseudo.insert(name[1..].to_owned(), value);
                 }
                 good
             }
-            None if is_end_to_end(&name, &value) => {
-                regular.push((name, value.clone()));
+            (name, _) if is_hop(&name) => false,
+            (name, value) if name == "te" && value.as_deref() != Ok("trailers") => false,
+            (name, Ok(value)) if is_field(name.as_bytes(), value.as_bytes()) => {
+                regular.push((name, value));
                 true
             }
-            None => false,
+            _ => false,
         };
-        // What is no field at all is never forgotten.
-        if !is_field(b"x", value.as_bytes()) || (!good && !forgets) {
+        if !good && !forgets {
             return None;
         }
     }
     as_http1(&pseudo, &regular)
 }
 
-fn is_end_to_end(name: &str, value: &str) -> bool {
-    let hop = ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
-    is_field(name.as_bytes(), value.as_bytes())
-        && !hop.contains(&name)
-        && (name != "te" || value == "trailers")
+fn is_hop(name: &str) -> bool {
+    ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"].contains(&name)
 }
 
 /// What HTTP/1 asks of a head is asked of this, too.
