@@ -5,6 +5,7 @@
 //! Built for tests and for the fuzzer only.
 
 mod config;
+mod frames;
 mod gate;
 mod head;
 mod headers;
@@ -18,6 +19,11 @@ use crate::routing::Normalize;
 /// The bytes of an HTTP/1 connection, before hyper reads them.
 pub fn head(data: &[u8]) {
     head::check(data);
+}
+
+/// The frames of an HTTP/2 connection, before `h2` reads or after it writes them.
+pub fn frames(data: &[u8]) {
+    frames::check(data);
 }
 
 /// A request head at the gate. A case is the text of a head; its version may be `HTTP/2`.

@@ -9,7 +9,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::{
-    HeaderValue, StatusCode, Version,
+    HeaderMap, HeaderValue, StatusCode, Version,
     header::{CONNECTION, HOST},
     request::Parts,
 };
@@ -20,7 +20,7 @@ use crate::{
     body::Body,
     config::model,
     error::{Error, Reason},
-    layers::{Request, shared::BoxFuture},
+    layers::{Request, panics, shared::BoxFuture},
     routing::{Found, PathPattern, RequestFacts},
     runtime::{RouteEntry, Runtime},
     server::{
@@ -50,6 +50,10 @@ pub(crate) enum Verdict {
     /// Only the encrypted way is open.
     ToHttps(StatusCode, HeaderValue),
 }
+
+/// A request that was counted as in flight. Its exchange says when it has ended; until there is one,
+/// this does.
+struct Begun<'c>(Option<&'c Connection>);
 
 /// What becomes of a request before its stack runs.
 struct Decision<'r> {
@@ -87,22 +91,45 @@ impl Gateway {
         listener: &Listener,
         request: http::Request<Incoming>,
     ) -> BoxFuture<Infallible> {
-        connection.state.begin_request();
+        let http1 = request.version() != Version::HTTP_2;
+        panics::catch(|| self.begin(connection, listener, request))
+            .unwrap_or_else(|_| Box::pin(std::future::ready(Ok(panics::bare_answer(http1)))))
+    }
+
+    fn begin(
+        &self,
+        connection: &Arc<Connection>,
+        listener: &Listener,
+        request: http::Request<Incoming>,
+    ) -> BoxFuture<Infallible> {
+        let begun = Begun::new(connection);
         let runtime = self.current.load();
         let settings = listener.settings();
         let (mut head, body) = request.into_parts();
         let client = client_addr::resolve(connection.peer, &settings, &head.headers);
-        let checked = gate_of(connection, &head, &settings, &runtime);
-        let (checked, refusal) = match checked {
-            Ok(checked) => (checked, None),
-            Err(error) => (Checked::nothing(), Some(closing(error, head.version))),
-        };
+        let mut checked = Checked::nothing();
+        let judged = gate_of(connection, &mut head, &settings, &runtime, &mut checked);
+        let refusal = judged.err().map(|error| closing(error, connection, head.version));
+        if refusal.is_some() {
+            checked = Checked::nothing();
+            // They may be many, and nothing wants them any more.
+            head.headers = HeaderMap::new();
+        }
+        // Routes and policies must not see what the upstream will not.
+        forwarding::remove_unwanted(
+            &mut head.headers,
+            checked.fields,
+            &runtime.gate,
+            client.trusted,
+            &settings.client_ip_from,
+        );
         let decision = match refusal {
             Some(error) => Decision::refused(&runtime, error),
             None => decide(&runtime, (listener, &settings), connection, &head, &checked, client),
         };
         let hop = forwarding::strip(&mut head.headers, checked.fields);
         let exchange = exchange(&runtime, connection, &head, &checked, client, hop, &decision);
+        begun.goes_on();
         write_fields(&mut head, &runtime, &exchange, &checked, client);
         head.uri = checked.uri;
         head.extensions.insert(Arc::new(exchange));
@@ -122,8 +149,10 @@ impl fmt::Debug for Gateway {
 // === before the stack ===
 
 /// After a head that was refused nothing on an HTTP/1 connection can be trusted to be a request.
-fn closing(error: Error, version: Version) -> Error {
+/// HTTP/2 keeps requests apart; there only many of them end the connection.
+fn closing(error: Error, connection: &Connection, version: Version) -> Error {
     if version == Version::HTTP_2 {
+        connection.state.streams.refuse(connection);
         return error;
     }
     error.header(CONNECTION, HeaderValue::from_static("close"))
@@ -132,22 +161,23 @@ fn closing(error: Error, version: Version) -> Error {
 /// The gate, and what the wire refused before it.
 fn gate_of(
     connection: &Connection,
-    head: &Parts,
+    head: &mut Parts,
     settings: &model::Listener,
     runtime: &Runtime,
-) -> Result<Checked, Error> {
+    checked: &mut Checked,
+) -> Result<(), Error> {
     if head.method.as_str() == REFUSED_METHOD
         && let Some(refusal) = connection.state.refusal()
     {
         return Err(Error::new(refusal.reason, refusal.detail).public(refusal.detail));
     }
-    let checked = gate::check(head, settings.limits, runtime.normalize)?;
+    gate::check(head, settings.limits, &runtime.gate, checked)?;
     if checked.fields.via
         && forwarding::times_seen(&head.headers, &runtime.config.server.name) >= LOOP_LIMIT
     {
         return Err(Error::new(Reason::Loop, "the request came through here before"));
     }
-    Ok(checked)
+    Ok(())
 }
 
 fn decide<'r>(
@@ -209,7 +239,7 @@ fn method_not_allowed(allow: &str) -> Error {
 fn no_route(runtime: &Runtime, facts: &RequestFacts<'_>, checked: &Checked) -> Error {
     let local = facts.client_ip.is_some_and(|ip| ip.is_loopback());
     let error = Error::new(Reason::NoRoute, "no route takes this request");
-    if !local || checked.fields.forwarding || checked.fields.via {
+    if !local || checked.fields.claims || checked.fields.via {
         return error;
     }
     let near: Vec<_> = runtime
@@ -300,9 +330,8 @@ fn write_fields(
         &mut head.headers,
         &exchange.connection,
         checked.authority.as_ref(),
-        client.ip,
-        client.trusted,
-        checked.fields.forwarding,
+        client,
+        checked.fields.claims,
     );
     if checked.fields.hosts == 0
         && let Some(authority) = &checked.authority
@@ -319,6 +348,28 @@ fn write_fields(
 /// The built-in route sends nothing upstream.
 fn decision_is_final(exchange: &Exchange) -> bool {
     exchange.route.name.is_empty()
+}
+
+// === impl Begun ===
+
+impl<'c> Begun<'c> {
+    fn new(connection: &'c Connection) -> Self {
+        connection.state.begin_request();
+        Self(Some(connection))
+    }
+
+    /// There is an exchange.
+    fn goes_on(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0 {
+            connection.state.end_request();
+        }
+    }
 }
 
 // === impl Decision ===

@@ -71,6 +71,7 @@ const CONTROL_THREADS: usize = 2;
 /// Runs until it is told to end.
 pub(super) fn launch(launch: Launch) -> ExitCode {
     let begun = Instant::now();
+    limits::small_pages();
     // Before any thread is there: the variables are taken out of the environment.
     let inherited = InheritedFds::take();
     // Somebody who embeds us may have a log already.

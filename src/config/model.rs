@@ -74,6 +74,8 @@ pub struct Listener {
     pub timeouts: ListenerTimeouts,
     /// Size limits of a request head.
     pub limits: ListenerLimits,
+    /// What one client may hold; written under `limits` too.
+    pub shares: ListenerShares,
 }
 
 /// What a listener binds.
@@ -137,6 +139,8 @@ pub struct ListenerTimeouts {
     pub header: Duration,
     /// Keep-alive with no request; 75 s.
     pub idle: Duration,
+    /// A client that takes nothing of what waits for it; 60 s.
+    pub write: Duration,
 }
 
 /// Size limits of a request head.
@@ -150,6 +154,15 @@ pub struct ListenerLimits {
     pub uri_length: usize,
     /// Concurrent HTTP/2 streams of a connection; 128.
     pub h2_streams: u32,
+}
+
+/// What one client may hold of what all clients share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenerShares {
+    /// Connections of one client address; half of `max_connections`.
+    pub connections_per_client: usize,
+    /// TLS handshakes under way; 1000, at most half of them one client's.
+    pub handshakes: usize,
 }
 
 // === tls ===
@@ -613,6 +626,8 @@ pub struct Server {
     pub request_id_from: RequestIdFrom,
     /// `Via` is added upstream and in responses.
     pub via: bool,
+    /// Request headers that are let through although clients are not believed in them.
+    pub pass_headers: Vec<HeaderName>,
     /// Empty path segments are merged.
     pub merge_slashes: bool,
     /// `%2F` is data inside a segment instead of an error.

@@ -1,13 +1,13 @@
 //! The gate: whatever it accepts has one host of legal characters, one canonical path, no field
 //! that passes for one of ours, and is accepted again as it is.
 
-use std::net::Ipv6Addr;
+use std::{net::Ipv6Addr, sync::LazyLock};
 
 use http::{HeaderMap, Method, Version, header::HOST, request::Parts};
 
 use super::{RULES, path, request};
 use crate::{
-    config::model::ListenerLimits,
+    config::{self, Input, model::ListenerLimits},
     routing::{Normalize, canonical},
     server::gate::{self, Checked},
 };
@@ -35,12 +35,31 @@ const OWNED: [&str; 14] = [
 
 pub(super) fn check(data: &[u8]) {
     let Some(head) = request::parse(data) else { return };
-    for rules in RULES {
-        if let Ok(checked) = gate::check(&head, LIMITS, rules) {
-            holds(&head, &checked, rules);
+    for rules in &*GATES {
+        if let Some(checked) = ask(&head, rules) {
+            holds(&head, &checked, rules.normalize);
             again(head.clone(), &checked, rules);
         }
     }
+}
+
+/// Gates with everything an operator may choose about paths.
+pub(super) static GATES: LazyLock<[gate::Rules; 4]> = LazyLock::new(|| {
+    let text = "version: 1\nroutes: { a: { respond: { status: 200 } } }\n".to_owned();
+    let loaded = config::load(&[Input::Text { name: "routes.yaml".to_owned(), text }], &|_| None);
+    let file = loaded.config.expect("it is fine");
+    RULES.map(|normalize| {
+        let mut rules = gate::Rules::new(&file);
+        rules.normalize = normalize;
+        rules
+    })
+});
+
+/// What the gate learns of a head it accepts.
+pub(super) fn ask(head: &Parts, rules: &gate::Rules) -> Option<Checked> {
+    let (mut head, mut checked) = (head.clone(), Checked::nothing());
+    gate::check(&mut head, LIMITS, rules, &mut checked).ok()?;
+    Some(checked)
 }
 
 fn holds(head: &Parts, checked: &Checked, rules: Normalize) {
@@ -97,12 +116,12 @@ fn has_no_alias(headers: &HeaderMap) {
 }
 
 /// What was accepted is accepted once more in the form it leaves in, and nothing changes.
-fn again(mut head: Parts, checked: &Checked, rules: Normalize) {
+fn again(mut head: Parts, checked: &Checked, rules: &gate::Rules) {
     head.uri = checked.uri.clone();
     if let Some(authority) = &checked.authority {
         head.headers.insert(HOST, authority.clone());
     }
-    let twice = gate::check(&head, LIMITS, rules).expect("accepted before");
+    let twice = ask(&head, rules).expect("accepted before");
     assert_eq!(
         (&twice.host, &twice.authority, &twice.uri),
         (&checked.host, &checked.authority, &checked.uri)
@@ -110,7 +129,7 @@ fn again(mut head: Parts, checked: &Checked, rules: Normalize) {
     if checked.authority.is_some() {
         let host = checked.host.parse().expect("a value");
         head.headers.insert(HOST, host);
-        let bare = gate::check(&head, LIMITS, rules).expect("a host is a Host");
+        let bare = ask(&head, rules).expect("a host is a Host");
         assert_eq!(bare.host, checked.host);
     }
 }

@@ -8,7 +8,10 @@ use std::{
 
 use http::{HeaderMap, HeaderName, HeaderValue, header::HOST, request::Parts};
 
-use super::{RULES, gate::LIMITS, request};
+use super::{
+    gate::{GATES, ask},
+    request,
+};
 use crate::{
     config::{
         self, Input,
@@ -19,7 +22,7 @@ use crate::{
         client_addr::{self, Client},
         forwarding, gate,
     },
-    upstream::outgoing,
+    upstream::incoming,
 };
 
 /// Fields of one hop: none goes on as it came.
@@ -35,7 +38,7 @@ const HOP: [&str; 9] = [
     "http2-settings",
 ];
 /// What `Connection` may not take away, because messages are framed and routed by it.
-const KEPT: [&str; 2] = ["host", "content-length"];
+const KEPT: [&str; 3] = ["host", "content-length", "via"];
 
 static PEER: LazyLock<SocketAddr> = LazyLock::new(|| SocketAddr::from(([10, 0, 0, 1], 4321)));
 
@@ -70,13 +73,16 @@ pub(super) fn check(data: &[u8]) {
 fn request_fields(mut head: Parts, listener: &Listener) {
     let sent = head.headers.clone();
     let client = client_addr::resolve(Some(*PEER), listener, &sent);
-    let Ok(checked) = gate::check(&head, LIMITS, RULES[0]) else { return };
+    let rules = &GATES[0];
+    let Some(checked) = ask(&head, rules) else { return };
     assert_eq!(client.trusted, !listener.trusted_proxies.is_empty());
     if client.trusted && listener.client_ip_from == ClientIpFrom::XForwardedFor {
         not_left_of_a_stranger(&sent, client);
     }
     let connection = Connection::new("web".into(), 0, Some(*PEER), 8443, None);
-    forwarding::strip(&mut head.headers, checked.fields);
+    let (fields, from) = (checked.fields, &listener.client_ip_from);
+    forwarding::remove_unwanted(&mut head.headers, fields, rules, client.trusted, from);
+    forwarding::strip(&mut head.headers, fields);
     for name in HOP {
         assert!(!head.headers.contains_key(name), "{name} goes on");
     }
@@ -87,9 +93,8 @@ fn request_fields(mut head: Parts, listener: &Listener) {
         &mut head.headers,
         &connection,
         checked.authority.as_ref(),
-        client.ip,
-        client.trusted,
-        checked.fields.forwarding,
+        client,
+        checked.fields.claims,
     );
     others_untouched(&stripped, &head.headers);
     if client.trusted {
@@ -180,6 +185,9 @@ fn named_are_gone(sent: &HeaderMap, left: &HeaderMap) {
     for value in sent.get_all("connection") {
         let text = value.to_str().expect("ASCII").to_ascii_lowercase();
         for token in text.split(',').map(str::trim).filter(|token| !KEPT.contains(token)) {
+            if gate::is_claim(token) {
+                continue;
+            }
             assert!(!left.contains_key(token), "{token} was named and goes on");
         }
     }
@@ -193,15 +201,18 @@ fn response_fields(mut headers: HeaderMap) {
     }
     let sent = headers.clone();
     let ours = HeaderName::from_static("x-request-id");
-    let via = outgoing::clean(&mut headers, &ours);
+    let mut response = http::Response::new(());
+    std::mem::swap(response.headers_mut(), &mut headers);
+    let Ok(via) = incoming::accept(&mut response, Some(&ours)) else { return };
+    let headers = std::mem::take(response.headers_mut());
     assert_eq!(via, sent.contains_key("via"));
     let names = ["connection", "keep-alive", "transfer-encoding", "upgrade", "proxy-connection"];
     for name in names.into_iter().chain(["proxy-authenticate", ours.as_str()]) {
         assert!(!headers.contains_key(name), "{name} goes on");
     }
-    if sent.contains_key("transfer-encoding") {
-        assert!(!headers.contains_key("content-length"), "two framings go on");
-    }
+    let framings = sent.get_all("content-length").iter().count()
+        + sent.get_all("transfer-encoding").iter().count();
+    assert!(framings < 2, "two framings go on");
     named_are_gone(&sent, &headers);
     only_less(&sent, &headers);
 }
@@ -209,7 +220,7 @@ fn response_fields(mut headers: HeaderMap) {
 /// The same fields as trailers: nothing in them may pass for part of a head.
 fn trailer_fields(mut headers: HeaderMap) {
     let sent = headers.clone();
-    outgoing::clean_trailers(&mut headers);
+    incoming::clean_trailers(&mut headers);
     let never = ["content-length", "transfer-encoding", "connection", "te", "authorization"];
     for name in never.into_iter().chain([HOST.as_str(), "trailer"]) {
         assert!(!headers.contains_key(name), "{name} goes on");

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::{config, gate, head, headers, path};
+use super::{config, frames, gate, head, headers, path};
 
 /// Neighbours of each file.
 const MUTANTS: u32 = 8;
@@ -61,6 +61,11 @@ fn mutant(seed: &[u8], other: &[u8], round: u32) -> Vec<u8> {
 #[test]
 fn the_corpus_of_head_holds() {
     replay("head", head, 60);
+}
+
+#[test]
+fn the_corpus_of_frames_holds() {
+    replay("frames", frames, 15);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! says `buffer`. Guard zone: before the body costs an upstream anything.
 
 use std::{
+    error::Error as StdError,
+    io,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
@@ -9,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::{Either, Ready, ready as at_once};
-use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, Version, header::CONTENT_LENGTH};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use tower::{Layer, Service};
@@ -145,7 +147,7 @@ impl Limited {
     }
 
     fn count(&mut self, frame: &Frame<Bytes>) -> Result<(), Error> {
-        let Some(data) = frame.data_ref() else { return Ok(()) };
+        let Some(data) = frame.data_ref() else { return check_trailers(frame) };
         self.exchange.received(data.len() as u64);
         if let Some(left) = &mut self.left {
             *left = left
@@ -162,8 +164,25 @@ impl Limited {
             let detail = state.refusal().map_or("broken framing", |refusal| refusal.detail);
             return Error::new(Reason::BadBody, detail).public(detail);
         }
-        Error::new(Reason::ClientGone, error.to_string())
+        let reason = if is_malformed(&**error) { Reason::BadBody } else { Reason::ClientGone };
+        Error::new(reason, error.to_string())
     }
+}
+
+/// What the gate asks of the values in a head over HTTP/2; over HTTP/1 they are scanned.
+fn check_trailers(frame: &Frame<Bytes>) -> Result<(), Error> {
+    let mut values = frame.trailers_ref().into_iter().flat_map(HeaderMap::values);
+    if values.all(|value| value.as_bytes().is_ascii()) {
+        return Ok(());
+    }
+    Err(Error::new(Reason::BadBody, "8-bit byte in the trailers"))
+}
+
+/// hyper could not read what came: trailers that are no fields, too many extensions.
+fn is_malformed(error: &(dyn StdError + 'static)) -> bool {
+    let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    matches!(kind, Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput))
+        || error.source().is_some_and(is_malformed)
 }
 
 impl http_body::Body for Limited {
@@ -181,6 +200,11 @@ impl http_body::Body for Limited {
             return Poll::Ready(Some(Err(this.fail(error))));
         };
         Poll::Ready(match frame {
+            // hyper takes every reset of a stream without an error for the end of its body.
+            None if this.exchange.version == Version::HTTP_2 && !this.body.is_end_stream() => {
+                let error = Error::new(Reason::ClientGone, "the stream was reset in its body");
+                Some(Err(this.fail(error)))
+            }
             None => {
                 this.exchange.upload_progress(true);
                 None

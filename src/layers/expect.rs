@@ -1,45 +1,70 @@
 //! Interim answers: a 1xx of the upstream goes on to an HTTP/1.1 client, and a body announced with
-//! `Expect: 100-continue` (RFC 9110 section 10.1.1) is sent when the upstream asks for it.
-//! Stands between the forwarding service and the connection.
+//! `Expect: 100-continue` (RFC 9110 section 10.1.1) is sent when the upstream asks for it. They are
+//! judged like final ones, and their number is limited. Stands between the forwarding service and
+//! the connection.
 
 use std::{
+    cell::Cell,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, Version};
+use http::{StatusCode, Version};
 use http_body::{Frame, SizeHint};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::{
     body::{Body, BoxError},
+    error::{Error, Reason},
     telemetry::exchange::Exchange,
+    upstream::incoming,
 };
 
 /// How long a body is held back when the upstream says nothing, as curl does.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Most interim answers to one request.
+const MOST: usize = 16;
+/// Most bytes of them, which a client that does not read makes us hold.
+const MOST_BYTES: usize = 64 * 1024;
+
+thread_local! {
+    static REFUSED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What is done with the interim answers to one request.
+struct Interim {
+    exchange: Arc<Exchange>,
+    /// Lets the body go that waits for a 100.
+    go: Mutex<Option<oneshot::Sender<()>>>,
+    seen: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
 /// Prepares a request for its interim answers.
 pub(crate) fn prepare(request: &mut http::Request<Body>, exchange: &Arc<Exchange>) {
     let waits = exchange.hop.expect && !request.body().is_empty();
-    let pass = exchange.version == Version::HTTP_11;
-    if !waits && !pass {
-        return;
-    }
     let (go, wait) = if waits { Some(oneshot::channel()).unzip() } else { (None, None) };
-    let go = parking_lot::Mutex::new(go);
-    let connection = Arc::clone(&exchange.connection);
-    hyper::ext::on_informational(request, move |response| {
-        if response.status() == StatusCode::CONTINUE {
-            if let Some(go) = go.lock().take() {
-                // The body may have been dropped meanwhile: then nobody waits.
-                let _ = go.send(());
-            }
-        } else if pass {
-            connection.state.inform(&interim(response.status(), response.headers()));
+    let interim = Interim {
+        exchange: Arc::clone(exchange),
+        go: Mutex::new(go),
+        seen: AtomicUsize::new(0),
+        bytes: AtomicUsize::new(0),
+    };
+    hyper::ext::on_informational(request, move |answer| {
+        let mut head = http::Response::new(());
+        *head.status_mut() = answer.status();
+        *head.version_mut() = answer.version();
+        *head.headers_mut() = answer.headers().clone();
+        if let Err(error) = interim.take(head) {
+            interim.refuse(&error);
         }
     });
     if let Some(wait) = wait {
@@ -48,15 +73,54 @@ pub(crate) fn prepare(request: &mut http::Request<Body>, exchange: &Arc<Exchange
     }
 }
 
-/// An interim answer as HTTP/1.1 text, without what belongs to the upstream's hop.
-fn interim(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
+/// Whether an interim answer was refused since this was last asked on this thread. hyper calls us
+/// while it reads and takes no answer, so whoever polls a connection asks here afterwards, and
+/// drops one that has gone too far.
+pub(crate) fn refused() -> bool {
+    REFUSED.take()
+}
+
+// === impl Interim ===
+
+impl Interim {
+    fn take(&self, mut head: http::Response<()>) -> Result<(), Error> {
+        if self.seen.fetch_add(1, Ordering::Relaxed) >= MOST {
+            return Err(Error::new(Reason::BadResponse, "too many interim answers"));
+        }
+        incoming::accept(&mut head, None)?;
+        if head.status() == StatusCode::CONTINUE {
+            if let Some(go) = self.go.lock().take() {
+                // The body may have been dropped meanwhile: then nobody waits.
+                let _ = go.send(());
+            }
+        } else if self.exchange.version == Version::HTTP_11 {
+            let text = text(&head);
+            let before = self.bytes.fetch_add(text.len(), Ordering::Relaxed);
+            if before + text.len() > MOST_BYTES {
+                return Err(Error::new(Reason::ResponseTooLarge, "interim answers too large"));
+            }
+            self.exchange.connection.state.inform(&text);
+        }
+        Ok(())
+    }
+
+    /// Says why the request ends; dropping its connection is what ends it.
+    fn refuse(&self, error: &Error) {
+        self.exchange.note(|outcome| {
+            outcome.reason.get_or_insert(error.reason());
+            outcome.detail.get_or_insert_with(|| error.detail().into());
+        });
+        REFUSED.set(true);
+    }
+}
+
+/// An interim answer as HTTP/1.1 text.
+fn text(head: &http::Response<()>) -> Vec<u8> {
+    let status = head.status();
     let mut text =
         format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or(""))
             .into_bytes();
-    for (name, value) in headers {
-        if matches!(name.as_str(), "connection" | "keep-alive" | "transfer-encoding" | "upgrade") {
-            continue;
-        }
+    for (name, value) in head.headers() {
         text.extend_from_slice(name.as_str().as_bytes());
         text.extend_from_slice(b": ");
         text.extend_from_slice(value.as_bytes());
@@ -76,8 +140,12 @@ struct HeldBack {
 impl HeldBack {
     fn new(body: Body, wait: oneshot::Receiver<()>) -> Self {
         let wait = async move {
-            // Either way the body goes out: an error means the callback is gone.
-            let _ = tokio::time::timeout(PATIENCE, wait).await;
+            tokio::select! {
+                // Without the callback the final answer is here: reading on now would tell the client
+                // to continue before it gets that.
+                Ok(()) = wait => {}
+                () = tokio::time::sleep(PATIENCE) => {}
+            }
         };
         Self { body, wait: Some(Box::pin(wait)) }
     }

@@ -6,6 +6,7 @@ pub mod custom;
 pub(crate) mod expect;
 pub mod headers;
 pub mod observe;
+pub(crate) mod panics;
 pub mod respond;
 pub mod rewrite;
 pub mod shared;

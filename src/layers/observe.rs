@@ -22,7 +22,7 @@ use tower::{Layer, Service};
 
 pub use self::record::Tunnel;
 use self::{body::ObservedBody, record::Recorder};
-use super::{Request, Response};
+use super::{Request, Response, panics};
 use crate::{
     body::Body,
     telemetry::{
@@ -116,6 +116,17 @@ where
     type Output = Result<Response, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // The boundary has caught what panics within; this is for what stands outside of it.
+        panics::catch(|| self.advance(cx))
+            .unwrap_or_else(|_| Poll::Ready(Ok(panics::bare_answer(false))))
+    }
+}
+
+impl<F> ObserveFuture<F>
+where
+    F: Future<Output = Result<Response, Infallible>>,
+{
+    fn advance(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Response, Infallible>> {
         let this = self.project();
         let Ok(mut response) = ready!(this.inner.poll(cx));
         let Some(mut recorder) = this.recorder.take() else { return Poll::Ready(Ok(response)) };

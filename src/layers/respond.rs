@@ -1,6 +1,6 @@
 //! The boundary: within it layers fail with an [`Error`], outside of it there are only responses.
 //! This is the one place where an error becomes an answer, in the form the client understands:
-//! a problem (RFC 9457), a page, text, or a gRPC status.
+//! a problem (RFC 9457), a page, text, or a gRPC status. A panic within is an error as well.
 
 mod accept;
 mod answer;
@@ -19,7 +19,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 pub use self::answer::{ServerName, error_response};
-use super::{Request, Response};
+use super::{Request, Response, panics};
 use crate::{
     error::{Error, Fault, Reason},
     telemetry::exchange::Exchange,
@@ -44,7 +44,8 @@ pin_project! {
     pub struct RespondFuture<F> {
         #[pin]
         inner: Option<F>,
-        unready: Option<Error>,
+        // The inner service could not even begin.
+        failed: Option<Error>,
         exchange: Option<Arc<Exchange>>,
         server: Arc<ServerName>,
     }
@@ -96,9 +97,15 @@ where
     fn call(&mut self, request: Request) -> Self::Future {
         let exchange = request.extensions().get::<Arc<Exchange>>().map(Arc::clone);
         let server = Arc::clone(&self.server);
-        let unready = self.unready.take();
-        let inner = unready.is_none().then(|| self.inner.call(request));
-        RespondFuture { inner, unready, exchange, server }
+        let called = match self.unready.take() {
+            Some(error) => Err(error),
+            None => panics::catch(|| self.inner.call(request)),
+        };
+        let (inner, failed) = match called {
+            Ok(inner) => (Some(inner), None),
+            Err(error) => (None, Some(error)),
+        };
+        RespondFuture { inner, failed, exchange, server }
     }
 }
 
@@ -112,8 +119,11 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = match (this.inner.as_pin_mut(), this.unready.take()) {
-            (Some(inner), _) => ready!(inner.poll(cx)),
+        let result = match (this.inner.as_pin_mut(), this.failed.take()) {
+            (Some(inner), _) => match panics::catch(|| inner.poll(cx)) {
+                Ok(result) => ready!(result),
+                Err(error) => Err(error),
+            },
             (None, error) => Err(error.unwrap_or_else(|| Reason::Internal.into())),
         };
         Poll::Ready(Ok(

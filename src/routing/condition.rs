@@ -13,6 +13,19 @@ use smallvec::SmallVec;
 /// Memory one compiled expression may take; what the operator writes must not eat the machine.
 pub(super) const REGEX_SIZE: usize = 1 << 20;
 
+/// What is wrong with an expression, for the operator.
+#[allow(clippy::needless_pass_by_value)] // it is given to `map_err`
+pub(super) fn complaint(error: regex::Error) -> String {
+    match error {
+        regex::Error::CompiledTooBig(most) => format!(
+            "this expression would take more than {} KiB of memory: repeat less, and take `[0-9A-Za-z_]` \
+             for `\\w`, which is all of Unicode",
+            most >> 10
+        ),
+        error => error.to_string(),
+    }
+}
+
 /// What a header or query value has to be.
 #[derive(Clone, Debug)]
 pub enum ValueCondition {
@@ -36,11 +49,7 @@ impl ValueCondition {
     /// # Errors
     /// A message for the operator.
     pub fn regex(source: &str) -> Result<Self, String> {
-        RegexBuilder::new(source)
-            .size_limit(REGEX_SIZE)
-            .build()
-            .map(Self::Regex)
-            .map_err(|error| error.to_string())
+        RegexBuilder::new(source).size_limit(REGEX_SIZE).build().map(Self::Regex).map_err(complaint)
     }
 
     /// Whether a value, or its absence, fulfils the condition.

@@ -1,7 +1,7 @@
 //! Path patterns: `/a/{id}/{n:[0-9]+}/**`, or a whole-path regular expression.
 //!
 //! A path is cut at its slashes; `/orders/` has an empty last segment and so differs from
-//! `/orders`. A segment is compared without its path parameters (`;x`). `{name}` takes one segment
+//! `/orders`. A segment is compared without its path parameters (`;x`, also as `%3Bx`). `{name}` takes one segment
 //! that is not empty.
 
 use std::borrow::Cow;
@@ -182,9 +182,15 @@ pub(super) fn cut(rest: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// A path as whole-path expressions see it. Copies only when there are parameters.
+/// Whether a path may have parameters: `;`, or some escape that may be one.
+#[inline]
+pub(super) fn may_have_parameters(path: &str) -> bool {
+    memchr::memchr2(b';', b'%', path.as_bytes()).is_some()
+}
+
+/// A path as whole-path expressions see it. Copies only when there may be parameters.
 pub(super) fn without_parameters(path: &str) -> Cow<'_, str> {
-    if memchr::memchr(b';', path.as_bytes()).is_none() {
+    if !may_have_parameters(path) {
         return Cow::Borrowed(path);
     }
     Cow::Owned(path.split('/').map(stem).collect::<Vec<_>>().join("/"))
@@ -224,6 +230,8 @@ mod tests {
             ("/orders/", true),
             ("/orders/7", true),
             ("/orders;v=1/7", true),
+            ("/orders%3Bv=1/7", true),
+            ("/orders%20%3B", false),
             ("/orders-old", false),
             ("/orders.", false),
             ("/order", false),
@@ -235,6 +243,7 @@ mod tests {
         assert!(pattern("/a").matches("/a") && !pattern("/a").matches("/a/"));
         assert!(!pattern("/a/{id}").matches("/a/") && pattern("/a/{id}").matches("/a/b"));
         assert!(!pattern("/a/{id}").matches("/a/;x"));
+        assert!(!pattern("/a/{id}").matches("/a/%3Bx"));
         assert!(pattern("/a/{id:[0-9]+}").matches("/a/12"));
         assert!(!pattern("/a/{id:[0-9]|x}").matches("/a/1y"), "alternatives are anchored too");
         assert!(pattern("/caf\u{e9}/{x}").matches("/caf%C3%A9/1"));

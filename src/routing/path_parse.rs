@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use regex::{Regex, RegexBuilder};
 
 use super::{
-    canonical::{Normalize, canonical},
-    condition::REGEX_SIZE,
+    canonical::{Normalize, canonical, stem},
+    condition::{REGEX_SIZE, complaint},
     path::{End, PathPattern, Step},
 };
 
@@ -71,7 +71,7 @@ impl PathPattern {
 }
 
 fn compile(source: &str) -> Result<Regex, String> {
-    RegexBuilder::new(source).size_limit(REGEX_SIZE).build().map_err(|error| error.to_string())
+    RegexBuilder::new(source).size_limit(REGEX_SIZE).build().map_err(complaint)
 }
 
 /// Cuts at slashes outside of braces.
@@ -144,7 +144,7 @@ fn literal(piece: &str) -> Result<Step, String> {
     if piece.contains(['{', '}']) {
         return Err(whole_segment(piece));
     }
-    if piece.contains(';') {
+    if stem(piece).len() < piece.len() {
         return Err(format!("`{piece}`: path parameters (`;…`) play no part in matching"));
     }
     let mut raw = String::from("/");

@@ -12,7 +12,7 @@ use regex::{Regex, RegexSet, RegexSetBuilder};
 use super::{
     canonical::stem,
     host::HostPattern,
-    path::{End, PathPattern, Step, cut, without_parameters},
+    path::{End, PathPattern, Step, cut, may_have_parameters, without_parameters},
 };
 
 /// A rank as a number: greater wins, 0 is none.
@@ -137,11 +137,8 @@ impl Index {
     /// Shows the visitor every leaf whose host and path match and that it wants.
     #[inline]
     pub(super) fn walk(&self, host: &str, path: &str, visitor: &mut impl Visit) {
-        let walk = Walk {
-            nodes: &self.nodes,
-            path,
-            has_parameters: memchr::memchr(b';', path.as_bytes()).is_some(),
-        };
+        let walk =
+            Walk { nodes: &self.nodes, path, may_have_parameters: may_have_parameters(path) };
         let rest = path.strip_prefix('/');
         if let Some(root) = self.exact.get(host) {
             walk.node(*root, rest, visitor);
@@ -247,7 +244,7 @@ fn label_bit(labels: usize) -> u128 {
 struct Walk<'a> {
     nodes: &'a [Node],
     path: &'a str,
-    has_parameters: bool,
+    may_have_parameters: bool,
 }
 
 impl Walk<'_> {
@@ -269,7 +266,7 @@ impl Walk<'_> {
 
     fn segment(&self, node: &Node, rest: &str, visitor: &mut impl Visit) {
         let (segment, next) = cut(rest);
-        let segment = if self.has_parameters { stem(segment) } else { segment };
+        let segment = if self.may_have_parameters { stem(segment) } else { segment };
         if let Some(child) = node.literals.get(segment) {
             self.node(child, next, visitor);
         }

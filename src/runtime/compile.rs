@@ -12,8 +12,7 @@ use crate::{
         model::Config,
     },
     layers::answer::Answer,
-    routing::Normalize,
-    server::{forwarding::ViaValues, material::TlsMaterial},
+    server::{forwarding::ViaValues, gate, material::TlsMaterial},
     telemetry::{access_log::AccessLog, exchange::RouteInfo},
 };
 
@@ -27,16 +26,13 @@ pub fn compile(
     context: &Context,
 ) -> Result<(Runtime, Diagnostics), Diagnostics> {
     let mut found = Diagnostics::default();
-    let normalize = Normalize {
-        merge_slashes: config.server.merge_slashes,
-        keep_encoded_slash: config.server.keep_encoded_slash,
-    };
+    let gate = gate::Rules::new(&config);
     let via = ViaValues::new(&config.server.name);
     let upstreams = upstreams::compile(&config, previous, &context.resolver, &mut found);
     let material = take(TlsMaterial::load(&config, previous.map(|old| &old.material)), &mut found);
     let access_log = access_log(&config, previous, context, &mut found);
     let log = access_log.clone().flatten();
-    let stacks = Stacks::new(&config, context, log, &upstreams, normalize, &via);
+    let stacks = Stacks::new(&config, context, log, &upstreams, gate.normalize, &via);
     let mut entries = BTreeMap::new();
     for (name, route) in config.routes.iter().filter(|(_, route)| route.enabled) {
         if let Some(entry) = stacks.route(name, route, &mut found) {
@@ -68,7 +64,7 @@ pub fn compile(
         access_log,
         material,
         via,
-        normalize,
+        gate,
     };
     Ok((runtime, found))
 }

@@ -216,7 +216,7 @@ fn listener_changes(old: &Listener, new: &Listener) -> Option<String> {
         ("client_ip_from", old.client_ip_from != new.client_ip_from),
         ("max_connections", old.max_connections != new.max_connections),
         ("timeouts", old.timeouts != new.timeouts),
-        ("limits", old.limits != new.limits),
+        ("limits", old.limits != new.limits || old.shares != new.shares),
     ]));
     Some(parts.join(", "))
 }

@@ -18,8 +18,8 @@ pub use compile::compile;
 use crate::{
     config::model::{Config, Name},
     layers::{custom::Registry, shared::SharedService},
-    routing::{Normalize, PathPattern, Table},
-    server::{forwarding::ViaValues, material::TlsMaterial},
+    routing::{PathPattern, Table},
+    server::{forwarding::ViaValues, gate, material::TlsMaterial},
     telemetry::{access_log::AccessLog, exchange::RouteInfo, metrics::Metrics},
     upstream::{Upstream, dns::Resolver},
 };
@@ -41,7 +41,7 @@ pub struct Runtime {
     /// Certificates for the listeners.
     pub material: TlsMaterial,
     pub(crate) via: ViaValues,
-    pub(crate) normalize: Normalize,
+    pub(crate) gate: gate::Rules,
 }
 
 /// What a branch of the table leads to.

@@ -4,9 +4,11 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    time::Instant,
 };
 
 use super::{
@@ -18,7 +20,7 @@ use super::{
 use crate::{
     config::model::Protocols,
     gateway::Gateway,
-    telemetry::metrics::{Handshake, Protocol},
+    telemetry::metrics::{Cut, Handshake, Protocol},
 };
 
 /// What every connection of an accept loop shares.
@@ -31,6 +33,13 @@ pub(crate) struct Shared {
 
 /// Pause after an accept error that will not go away by itself at once (EMFILE, ENFILE, ENOBUFS).
 const PAUSE: Duration = Duration::from_millis(50);
+/// An accept error that lasts is logged again after this long.
+const SAY_AGAIN: Duration = Duration::from_secs(10);
+/// Bytes not sent yet that the kernel takes of a connection. Left alone it takes megabytes, in memory
+/// of its own that all connections of the machine share.
+const UNSENT: u32 = 128 * 1024;
+/// What a client was cut off for not taking, the kernel goes on offering; it stops after this.
+const UNTIL_ABORTED: Duration = Duration::from_secs(2);
 /// How long a client that is turned away may take to read why.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// The answer of a listener that has all the connections it may have.
@@ -42,7 +51,14 @@ content-length: 97\r\nretry-after: 1\r\nconnection: close\r\n\r\n\
 
 /// Accepts on a TCP socket until the listener closes.
 pub(crate) async fn tcp(socket: TcpListener, shared: Shared) {
+    let mut said = None;
+    let mut patience = Duration::ZERO;
     loop {
+        let write = shared.listener.settings().timeouts.write;
+        if patience != write {
+            patience = write;
+            hand_down(&socket, write);
+        }
         let accepted = tokio::select! {
             biased;
             accepted = socket.accept() => accepted,
@@ -50,7 +66,7 @@ pub(crate) async fn tcp(socket: TcpListener, shared: Shared) {
         };
         match accepted {
             Ok((stream, peer)) => serve_tcp(stream, peer, &shared),
-            Err(error) => survive(&error, &shared).await,
+            Err(error) => survive(&error, &mut said, &shared).await,
         }
     }
     while let Some(Ok((stream, peer))) = now(socket.accept()).await {
@@ -60,6 +76,7 @@ pub(crate) async fn tcp(socket: TcpListener, shared: Shared) {
 
 /// Accepts on a Unix socket until the listener closes.
 pub(crate) async fn unix(socket: UnixListener, shared: Shared) {
+    let mut said = None;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -70,7 +87,7 @@ pub(crate) async fn unix(socket: UnixListener, shared: Shared) {
             Ok((stream, _)) => {
                 tokio::spawn(handshake(stream, None, shared.clone()));
             }
-            Err(error) => survive(&error, &shared).await,
+            Err(error) => survive(&error, &mut said, &shared).await,
         }
     }
     while let Some(Ok((stream, _))) = now(socket.accept()).await {
@@ -87,43 +104,67 @@ async fn now<F: Future>(future: F) -> Option<F::Output> {
     }
 }
 
+/// What the sockets accepted here take over from this one (tcp(7)). Best effort: our own limits hold
+/// without the kernel's.
+fn hand_down(socket: &TcpListener, write: Duration) {
+    let socket = SockRef::from(socket);
+    let results = [
+        socket.set_tcp_notsent_lowat(UNSENT),
+        // A little later than our own limit, which counts what it cuts.
+        socket.set_tcp_user_timeout(Some(write + UNTIL_ABORTED)),
+    ];
+    for error in results.into_iter().filter_map(Result::err) {
+        tracing::debug!(error = %error, "a limit of the kernel cannot be set");
+    }
+}
+
 fn serve_tcp(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
     // Small answers must not wait for acknowledgements. It fails only on a socket that is gone.
     let _ = stream.set_nodelay(true);
     tokio::spawn(handshake(stream, Some(peer), shared.clone()));
 }
 
-async fn survive(error: &io::Error, shared: &Shared) {
+/// `said`: when this was last logged.
+async fn survive(error: &io::Error, said: &mut Option<Instant>, shared: &Shared) {
     shared.listener.metrics.accept_error();
     // The client went away between the handshake and us: nothing to wait for.
     if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
         return;
     }
-    tracing::warn!(listener = %shared.listener.name, error = %error, "accept failed");
+    if said.is_none_or(|at| at.elapsed() >= SAY_AGAIN) {
+        *said = Some(Instant::now());
+        tracing::warn!(listener = %shared.listener.name, error = %error, "accept failed");
+    }
     tokio::time::sleep(PAUSE).await;
 }
 
 /// From an accepted socket to a served connection.
-async fn handshake<S>(mut stream: S, peer: Option<SocketAddr>, shared: Shared)
+async fn handshake<S>(stream: S, peer: Option<SocketAddr>, shared: Shared)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let listener = &shared.listener;
     let settings = listener.settings();
-    let (limit, timeout, protocols) =
-        (settings.max_connections, settings.timeouts.handshake, settings.protocols);
+    let (timeout, protocols) = (settings.timeouts.handshake, settings.protocols);
     drop(settings);
-    let Some(place) = listener.place(limit) else {
-        listener.metrics.refused();
-        if listener.tls.is_none() {
-            // Best effort: the client may be gone.
-            let _ = tokio::time::timeout(FAREWELL, say_full(&mut stream)).await;
+    let ip = peer.map(|peer| peer.ip());
+    let place = match listener.place(ip) {
+        Ok(place) => place,
+        Err(why) => {
+            listener.metrics.cut(why);
+            if listener.tls.is_none() {
+                turn_away(stream, listener).await;
+            }
+            return;
         }
-        return;
     };
     let Some(terminator) = &listener.tls else {
         let version = plain_version(protocols);
         return serve(stream, version, None, (peer, place), shared).await;
+    };
+    let turn = match listener.handshake(ip) {
+        Ok(turn) => turn,
+        Err(why) => return listener.metrics.cut(why),
     };
     let acceptor = tokio_rustls::TlsAcceptor::from(terminator.config());
     // Boxed, like the stream that comes of it: the task of an idle connection would carry the room
@@ -133,6 +174,7 @@ where
         accepted = tokio::time::timeout(timeout, accepting) => accepted.map(|result| result.map(Box::new)),
         () = listener.until_closed() => return,
     };
+    drop(turn);
     match accepted {
         Ok(Ok(stream)) => {
             let (_, session) = stream.get_ref();
@@ -149,8 +191,20 @@ where
             listener.metrics.handshake("", Handshake::Failed);
             tracing::debug!(listener = %listener.name, ?peer, error = %error, "TLS handshake failed");
         }
-        Err(_) => listener.metrics.handshake("", Handshake::Timeout),
+        Err(_) => {
+            listener.metrics.handshake("", Handshake::Timeout);
+            listener.metrics.cut(Cut::HandshakeTimeout);
+        }
     }
+}
+
+/// Tells a client that there is no place for it, if it listens: it may be gone, or one of a flood.
+async fn turn_away<S>(mut stream: S, listener: &Listener)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let Some(_turn) = listener.farewell() else { return };
+    let _ = tokio::time::timeout(FAREWELL, say_full(&mut stream)).await;
 }
 
 /// Answers, and reads what the client sends until it has read the answer: a reset would destroy it.

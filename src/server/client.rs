@@ -16,7 +16,7 @@ use http::HeaderValue;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::scan::Refusal;
+use super::{scan::Refusal, streams::Streams};
 use crate::config::model::Name;
 
 /// The moment all coarse times count from.
@@ -73,14 +73,14 @@ pub(crate) struct ClientState {
     due: AtomicU64,
     /// The sweep has found that moment past.
     overdue: AtomicBool,
-    /// HTTP/2 answers whose next piece nobody asks for, because the client's window is closed.
-    held_answers: AtomicU32,
-    /// Nanoseconds since the epoch at which a piece of one was last asked for.
-    asked: AtomicU64,
+    /// What its streams share, over HTTP/2.
+    pub(crate) streams: Streams,
     /// At least one request was read.
     pub(crate) served: AtomicBool,
     /// Its driver has dropped the protocol and waits for the next byte.
     pub(crate) parked: AtomicBool,
+    /// Everything was written and the end of it said: only the client's end is waited for.
+    pub(crate) closing: AtomicBool,
     /// It became a tunnel.
     pub(crate) tunnel: AtomicBool,
     upgrade: AtomicU8,
@@ -104,6 +104,8 @@ pub(crate) enum Order {
     Park = 4,
     /// A head took too long: answer so and close.
     HeadTimeout = 8,
+    /// HTTP/2: look at what was found out about its streams.
+    Calm = 16,
 }
 
 /// Whether bytes after an upgrade request belong to the new protocol.
@@ -191,6 +193,11 @@ impl ClientState {
         now
     }
 
+    /// When bytes last came in, in nanoseconds since the epoch.
+    pub(crate) fn active(&self) -> u64 {
+        self.active.load(Ordering::Relaxed)
+    }
+
     /// When bytes last came in.
     pub(crate) fn last_active(&self) -> Instant {
         *EPOCH + Duration::from_nanos(self.active.load(Ordering::Relaxed))
@@ -211,7 +218,15 @@ impl ClientState {
         if was != blocked {
             let since = if blocked { now_nanos().max(1) } else { 0 };
             self.blocked_since.store(since, Ordering::Relaxed);
+            if !blocked {
+                self.streams.resume();
+            }
         }
+    }
+
+    /// Whether the socket takes no bytes.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked_since.load(Ordering::Relaxed) != 0
     }
 
     /// Sets, or takes off, the moment by which the sweep is to wake the request in flight.
@@ -236,18 +251,6 @@ impl ClientState {
             self.overdue.store(true, Ordering::Relaxed);
             self.waker.wake();
         }
-    }
-
-    /// A piece of an HTTP/2 answer was handed out, and the next not asked for yet.
-    pub(crate) fn hold_answer(&self) {
-        self.held_answers.fetch_add(1, Ordering::Relaxed);
-        self.asked.store(now_nanos(), Ordering::Relaxed);
-    }
-
-    /// The next piece is asked for, or never will be.
-    pub(crate) fn release_answer(&self) {
-        self.held_answers.fetch_sub(1, Ordering::Relaxed);
-        self.asked.store(now_nanos(), Ordering::Relaxed);
     }
 
     /// A request begins.
@@ -315,9 +318,7 @@ impl ClientState {
             idle: Duration::from_nanos(now.saturating_sub(self.active.load(Ordering::Relaxed))),
             head: age(self.head_since.load(Ordering::Relaxed)),
             blocked: age(self.blocked_since.load(Ordering::Relaxed)),
-            held: (self.held_answers.load(Ordering::Relaxed) > 0)
-                .then(|| age(self.asked.load(Ordering::Relaxed)))
-                .flatten(),
+            stuck: age(self.streams.stuck_since(now).unwrap_or(0)),
         }
     }
 }
@@ -331,8 +332,8 @@ pub(crate) struct Ages {
     pub(crate) head: Option<Duration>,
     /// Since a write began to block.
     pub(crate) blocked: Option<Duration>,
-    /// Since the client last took anything of the HTTP/2 answers that wait for it.
-    pub(crate) held: Option<Duration>,
+    /// Since HTTP/2 answers that nobody can see any more have not moved.
+    pub(crate) stuck: Option<Duration>,
 }
 
 /// Nanoseconds since the epoch, at least 1.

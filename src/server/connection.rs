@@ -11,7 +11,7 @@ use std::{
 };
 
 use hyper::{body::Incoming, server::conn::http1, service::Service};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
@@ -19,6 +19,7 @@ use super::{
     listener::Listener,
     registry::Registration,
     scan::{Limits, Scanner},
+    streams::{self, Entry, Tasks, Waiting},
     wire::Wire,
 };
 use crate::{
@@ -47,6 +48,10 @@ struct Requests {
     gateway: Arc<Gateway>,
     listener: Arc<Listener>,
     connection: Arc<Connection>,
+    /// Over HTTP/2, how many answers may wait for the client before its next requests wait too.
+    crowd: u32,
+    /// Most fields of a head.
+    fields: usize,
 }
 
 /// Serves a connection until it ends.
@@ -61,8 +66,15 @@ pub(crate) async fn serve<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = listener.settings().limits;
-    let mut wire = Wire::new(io, Arc::clone(&connection), registration, None);
-    let requests = Requests { gateway, listener, connection: Arc::clone(&connection) };
+    let mut wire = Wire::new(io, Arc::clone(&connection), registration);
+    let connected = Arc::clone(&connection);
+    let requests = Requests {
+        gateway,
+        listener,
+        connection: connected,
+        crowd: u32::MAX,
+        fields: limits.header_count,
+    };
     let version = match version {
         Version::Sniff => match sniff(&mut wire, &connection).await {
             Some(version) => version,
@@ -71,9 +83,9 @@ pub(crate) async fn serve<S>(
         known => known,
     };
     let result = if version == Version::H2 {
-        serve_h2(wire.with_mode(None), &requests, limits).await
+        serve_h2(wire.into_h2(), requests, limits).await
     } else {
-        serve_h1(wire.with_mode(Some(Scanner::new(scan_limits(limits)))), requests, limits).await
+        serve_h1(wire.into_h1(Scanner::new(scan_limits(limits))), requests, limits).await
     };
     if let Err(error) = result {
         tracing::debug!(error = %error, peer = ?connection.peer, "connection ended");
@@ -186,7 +198,8 @@ where
     let state = &connection.state;
     state.waker.register(cx.waker());
     if state.ordered(Order::Kill) {
-        return Pin::new(wire).poll_shutdown(cx).map_ok(|()| false);
+        // At once: a client that takes nothing would hold up the end of a TLS session too.
+        return Poll::Ready(Ok(false));
     }
     state.done(Order::Park);
     // What has arrived already is answered, drain or not.
@@ -222,7 +235,8 @@ where
         }
         if state.ordered(Order::Park) {
             state.done(Order::Park);
-            if state.in_flight() == 0 && !*draining {
+            let closing = state.closing.load(Ordering::Relaxed);
+            if state.in_flight() == 0 && !*draining && !closing {
                 return Poll::Ready(Turn::Parked);
             }
         }
@@ -234,23 +248,25 @@ where
 
 async fn serve_h2<S>(
     wire: Wire<S>,
-    requests: &Requests,
+    mut requests: Requests,
     limits: ListenerLimits,
 ) -> Result<(), BoxedError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    requests.crowd = limits.h2_streams.div_ceil(4);
     let connection = Arc::clone(&requests.connection);
+    let tasks = Tasks::new(Arc::clone(&connection), requests.listener.settings().timeouts.write);
     let header_list = u32::try_from(limits.header_size).unwrap_or(u32::MAX);
     let mut http = Box::pin(
-        hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        hyper::server::conn::http2::Builder::new(tasks)
             .max_concurrent_streams(limits.h2_streams)
             .max_header_list_size(header_list)
             .initial_stream_window_size(256 * 1024)
             .initial_connection_window_size(1024 * 1024)
-            .max_send_buf_size(256 * 1024)
+            .max_send_buf_size(64 * 1024)
             .enable_connect_protocol()
-            .serve_connection(TokioIo::new(wire), requests.clone()),
+            .serve_connection(TokioIo::new(wire), requests),
     );
     let mut draining = false;
     poll_fn(|cx| {
@@ -275,12 +291,34 @@ where
 
 // === impl Requests ===
 
+impl Requests {
+    /// Nothing of the request is looked at before some of the answers have moved.
+    fn wait(&self, request: http::Request<Incoming>) -> BoxFuture<Infallible> {
+        let bytes = streams::head_bytes(&request);
+        let Some(waiting) = Waiting::new(&self.connection, bytes) else {
+            return Box::pin(std::future::pending());
+        };
+        let Self { gateway, listener, connection, crowd, .. } = self.clone();
+        Box::pin(async move {
+            waiting.admit(crowd).await;
+            gateway.handle(&connection, &listener, request).await
+        })
+    }
+}
+
 impl Service<http::Request<Incoming>> for Requests {
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<Infallible>;
 
     fn call(&self, request: http::Request<Incoming>) -> Self::Future {
+        match self.connection.state.streams.entry(self.crowd) {
+            Entry::Now => {}
+            // What the gate refuses for its size must not be kept until then.
+            Entry::Wait if request.headers().len() <= self.fields => return self.wait(request),
+            Entry::Wait => {}
+            Entry::Never => return Box::pin(std::future::pending()),
+        }
         self.gateway.handle(&self.connection, &self.listener, request)
     }
 }

@@ -1,17 +1,20 @@
 //! The fields that tell an upstream who asked and how: hop-by-hop fields out first (RFC 9110 section
-//! 7.6.1), so that a client cannot name ours in `Connection`, then what untrusted peers claim, then
-//! ours.
-
-use std::net::IpAddr;
+//! 7.6.1), so that a client cannot name ours in `Connection`, then what a client may not say. That
+//! happens before a route is looked for, so that routes and policies see no field the upstream will
+//! not see; only the fixed ones of this hop (`Upgrade` and its kin) stay until a route is found, as
+//! routes may ask for them. Ours are added when it is known that the request goes on.
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Version,
-    header::{
-        CONNECTION, EXPECT, FORWARDED, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
-    },
+    header::{CONNECTION, EXPECT, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA},
 };
 
-use super::{client::Connection, gate::Fields};
+use super::{
+    client::Connection,
+    client_addr::Client,
+    gate::{self, Fields},
+};
+use crate::config::model::ClientIpFrom;
 
 /// `X-Forwarded-For`.
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -41,7 +44,7 @@ pub(crate) struct HopRequest {
     pub(crate) expect: bool,
 }
 
-/// Takes the hop-by-hop fields out.
+/// Takes the fixed hop-by-hop fields out. Those named by `Connection` are gone already.
 pub(crate) fn strip(headers: &mut HeaderMap, fields: Fields) -> HopRequest {
     let mut hop = HopRequest::default();
     if fields.te {
@@ -59,7 +62,7 @@ pub(crate) fn strip(headers: &mut HeaderMap, fields: Fields) -> HopRequest {
             expectation.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     }
     if fields.connection {
-        remove_connection(headers);
+        headers.remove(CONNECTION);
     }
     if fields.hop {
         headers.remove(TRANSFER_ENCODING);
@@ -71,19 +74,23 @@ pub(crate) fn strip(headers: &mut HeaderMap, fields: Fields) -> HopRequest {
     hop
 }
 
-/// Takes `Connection` out, and the fields it names. Most only say whether the connection stays.
+/// Takes `Connection` out, and the fields it names.
 pub(crate) fn remove_connection(headers: &mut HeaderMap) {
+    remove_named(headers);
+    headers.remove(CONNECTION);
+}
+
+/// Takes out the fields `Connection` names. Most only say whether the connection stays.
+fn remove_named(headers: &mut HeaderMap) {
     let names_nothing = |value: &HeaderValue| {
         let value = value.as_bytes();
         value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
     };
     if headers.get_all(CONNECTION).iter().all(names_nothing) {
-        headers.remove(CONNECTION);
         return;
     }
     let tokens: Vec<_> = headers.get_all(CONNECTION).iter().cloned().collect();
-    headers.remove(CONNECTION);
-    super::gate::remove_named(headers, &tokens);
+    gate::remove_named(headers, &tokens);
 }
 
 /// Whether a list field holds `token`.
@@ -96,19 +103,48 @@ pub(crate) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> 
     })
 }
 
-/// Writes our fields.
+/// Takes out what is not meant for us (named by `Connection`) and what this client may not say:
+/// overrides of path and method, whoever it is, and claims of who asks, unless it is a trusted proxy.
+pub(crate) fn remove_unwanted(
+    headers: &mut HeaderMap,
+    fields: Fields,
+    rules: &gate::Rules,
+    trusted: bool,
+    client_ip_from: &ClientIpFrom,
+) {
+    if fields.connection {
+        remove_named(headers);
+    }
+    if fields.overrides {
+        remove_where(headers, |name| gate::is_override(name.as_str()) && !rules.passes(name));
+    }
+    if trusted {
+        return;
+    }
+    if fields.claims {
+        remove_where(headers, |name| gate::is_claim(name.as_str()) && !rules.passes(name));
+    }
+    if let ClientIpFrom::Header(name) = client_ip_from {
+        headers.remove(name);
+    }
+}
+
+fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+    let names: Vec<_> = headers.keys().filter(|name| unwanted(name)).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+/// Writes our fields. What a trusted proxy said stays.
 pub(crate) fn add(
     headers: &mut HeaderMap,
     connection: &Connection,
     authority: Option<&HeaderValue>,
-    client: Option<IpAddr>,
-    trusted: bool,
-    forwarding: bool,
+    client: Client,
+    claims: bool,
 ) {
-    let keep = trusted && forwarding;
-    if forwarding && !keep {
-        remove_claims(headers);
-    }
+    let keep = client.trusted && claims;
     // Room for all of them at once.
     headers.reserve(8);
     let chain = if keep { headers.get_all(X_FORWARDED_FOR).iter().next().cloned() } else { None };
@@ -118,8 +154,8 @@ pub(crate) fn add(
             headers.insert(X_FORWARDED_FOR, connection.peer_value.clone());
         }
     }
-    let real = match client {
-        Some(client) if trusted => HeaderValue::from_str(&client.to_string()).ok(),
+    let real = match client.ip {
+        Some(ip) if client.trusted => HeaderValue::from_str(&ip.to_string()).ok(),
         _ => None,
     };
     headers.insert(X_REAL_IP, real.unwrap_or_else(|| connection.peer_value.clone()));
@@ -134,21 +170,6 @@ pub(crate) fn add(
         && !(keep && headers.contains_key(X_FORWARDED_HOST))
     {
         headers.insert(X_FORWARDED_HOST, authority.clone());
-    }
-}
-
-/// What a stranger claims about itself goes.
-fn remove_claims(headers: &mut HeaderMap) {
-    headers.remove(FORWARDED);
-    remove_x_forwarded(headers);
-}
-
-/// Takes every `X-Forwarded-*` out.
-pub(crate) fn remove_x_forwarded(headers: &mut HeaderMap) {
-    let claimed: Vec<_> =
-        headers.keys().filter(|name| name.as_str().starts_with("x-forwarded-")).cloned().collect();
-    for name in claimed {
-        headers.remove(name);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the machine lets us use: descriptors and CPUs.
+//! What the machine lets us use: descriptors, CPUs, pages of memory.
 
 use std::num::NonZeroUsize;
 
@@ -26,6 +26,14 @@ fn raised(now: Rlimit) -> Option<Rlimit> {
         (Some(soft), Some(hard)) => soft < hard,
     };
     more.then_some(Rlimit { current: now.maximum, maximum: now.maximum })
+}
+
+/// Small pages of memory only. Of huge ones, two megabytes each, a single living byte keeps a whole
+/// one: what a flood of connections took would hardly come back.
+pub fn small_pages() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "huge pages cannot be switched off");
+    }
 }
 
 /// Worker threads: what the operator wrote, or one per CPU that the scheduler's affinity mask and
@@ -60,6 +68,12 @@ mod tests {
         let limit = raise_open_files();
         assert_eq!(getrlimit(Resource::Nofile).current, limit);
         assert_eq!(limit, getrlimit(Resource::Nofile).maximum);
+    }
+
+    #[test]
+    fn pages_are_small_once_it_was_said() {
+        small_pages();
+        assert_eq!(rustix::thread::transparent_huge_pages_are_disabled(), Ok(true));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
     os::fd::OwnedFd,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU16, Ordering},
     },
 };
 
@@ -15,10 +15,14 @@ use arc_swap::{ArcSwap, Guard};
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::sync::Notify;
 
-use super::{systemd::InheritedFds, tls::TlsTerminator};
+use super::{
+    shares::{self, Full, Limit, Share, Shares},
+    systemd::InheritedFds,
+    tls::TlsTerminator,
+};
 use crate::{
     config::model::{self, Address, Name},
-    telemetry::metrics::{ConnectionGuard, ListenerMetrics, Metrics, Protocol},
+    telemetry::metrics::{ConnectionGuard, Cut, ListenerMetrics, Metrics, Protocol},
 };
 
 /// What all connections of a listener share.
@@ -41,7 +45,9 @@ pub struct Listener {
     settings: ArcSwap<model::Listener>,
     /// Port that `https_redirect` sends to.
     pub(crate) redirect_port: AtomicU16,
-    open: AtomicUsize,
+    places: Arc<Shares>,
+    handshakes: Arc<Shares>,
+    farewells: Arc<Shares>,
     closing: AtomicBool,
     closed: Notify,
 }
@@ -63,6 +69,8 @@ pub(crate) struct Sockets {
 
 /// Connections waiting to be accepted, per socket.
 const BACKLOG: i32 = 4096;
+/// So many clients at once are told why they are turned away; the rest is closed without a word.
+const FAREWELLS: usize = 256;
 
 // === impl Listener ===
 
@@ -85,7 +93,9 @@ impl Listener {
             tls,
             settings: ArcSwap::from_pointee(settings),
             redirect_port: AtomicU16::new(443),
-            open: AtomicUsize::new(0),
+            places: Arc::default(),
+            handshakes: Arc::default(),
+            farewells: Arc::default(),
             closing: AtomicBool::new(false),
             closed: Notify::new(),
         }
@@ -102,13 +112,29 @@ impl Listener {
     }
 
     /// Takes a place for a connection from the moment it is accepted, unless all are taken.
-    pub(crate) fn place(self: &Arc<Self>, limit: usize) -> Option<Place> {
-        if self.open.fetch_add(1, Ordering::Relaxed) >= limit {
-            self.open.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
+    pub(crate) fn place(&self, peer: Option<IpAddr>) -> Result<Place, Cut> {
+        let settings = self.settings();
+        let limit =
+            Limit { all: settings.max_connections, each: settings.shares.connections_per_client };
+        let share = self.places.take(alone(&settings, peer), limit).map_err(|full| match full {
+            Full::All => Cut::MaxConnections,
+            Full::Client => Cut::ConnectionsPerClient,
+        })?;
         let counted = self.metrics.connection(Protocol::Handshake);
-        Some(Place { listener: Arc::clone(self), counted })
+        Ok(Place { _share: share, counted })
+    }
+
+    /// Takes a turn at the TLS handshake.
+    pub(crate) fn handshake(&self, peer: Option<IpAddr>) -> Result<Share, Cut> {
+        let settings = self.settings();
+        let all = settings.shares.handshakes;
+        let limit = Limit { all, each: all.div_ceil(2) };
+        self.handshakes.take(alone(&settings, peer), limit).map_err(|_| Cut::Handshakes)
+    }
+
+    /// Takes a turn at being told why there is no place.
+    pub(crate) fn farewell(&self) -> Option<Share> {
+        self.farewells.take(None, Limit { all: FAREWELLS, each: FAREWELLS }).ok()
     }
 
     /// No more connections are accepted.
@@ -134,7 +160,7 @@ impl Listener {
 /// The place of one connection among those a listener may have, and in its metrics.
 #[derive(Debug)]
 pub(crate) struct Place {
-    listener: Arc<Listener>,
+    _share: Share,
     counted: ConnectionGuard,
 }
 
@@ -143,12 +169,19 @@ impl Place {
     pub(crate) fn is_now(&mut self, protocol: Protocol) {
         self.counted.set(protocol);
     }
+
+    /// Counts the connection as cut.
+    pub(crate) fn cut(&self, why: Cut) {
+        self.counted.listener().cut(why);
+    }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.listener.open.fetch_sub(1, Ordering::Relaxed);
-    }
+/// Whom a connection counts for, if for one client: a trusted proxy comes for many, and so does who
+/// comes through a Unix socket.
+fn alone(settings: &model::Listener, peer: Option<IpAddr>) -> Option<IpAddr> {
+    let ip = peer?.to_canonical();
+    let trusted = settings.trusted_proxies.iter().any(|network| network.contains(&ip));
+    (!trusted).then(|| shares::client(ip))
 }
 
 // === binding ===

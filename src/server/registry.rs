@@ -1,7 +1,10 @@
 //! The connections of one worker, and the sweep that ends what lasts too long. One look at every
 //! connection per second costs less than one timer per request.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use ahash::AHashMap;
 use parking_lot::Mutex;
@@ -10,7 +13,10 @@ use super::{
     client::{Ages, Connection, Order, now_nanos},
     listener::{Listener, Place},
 };
-use crate::telemetry::metrics::Protocol;
+use crate::{
+    config::model::ListenerTimeouts,
+    telemetry::metrics::{Cut, Protocol},
+};
 
 /// All connections of a worker.
 #[derive(Debug, Default)]
@@ -21,8 +27,21 @@ pub(crate) struct Registry {
 #[derive(Debug, Default)]
 struct Inner {
     next: u64,
-    connections: AHashMap<u64, (Arc<Connection>, Arc<Listener>)>,
+    connections: AHashMap<u64, Entry>,
 }
+
+#[derive(Debug)]
+struct Entry {
+    connection: Arc<Connection>,
+    listener: Arc<Listener>,
+    /// When it was added, in nanoseconds since the epoch of [`now_nanos`].
+    since: u64,
+    /// It was counted as cut: that is done once, however often it must be asked.
+    cut: bool,
+}
+
+/// What is to happen to a connection, and why if it is cut off.
+type Verdict = (Order, Option<Cut>);
 
 /// Takes the connection out of the registry when its socket is closed.
 #[derive(Debug)]
@@ -34,8 +53,6 @@ pub(crate) struct Registration {
 
 /// A quiet connection gives back the memory of its protocol after this long.
 const PARK_AFTER: Duration = Duration::from_secs(3);
-/// A client that takes nothing for this long is cut off.
-const WRITE_IDLE: Duration = Duration::from_secs(60);
 /// How long a connection that was asked to close may take.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
@@ -52,7 +69,8 @@ impl Registry {
         let mut inner = self.inner.lock();
         inner.next += 1;
         let id = inner.next;
-        inner.connections.insert(id, (connection, listener));
+        let entry = Entry { connection, listener, since: now_nanos(), cut: false };
+        inner.connections.insert(id, entry);
         Registration { registry: Arc::clone(self), id, place }
     }
 
@@ -68,8 +86,8 @@ impl Registry {
             let chosen = inner
                 .connections
                 .values()
-                .filter(|(_, its)| listener.is_none_or(|listener| Arc::ptr_eq(listener, its)));
-            chosen.map(|(connection, _)| Arc::clone(connection)).collect()
+                .filter(|entry| listener.is_none_or(|it| Arc::ptr_eq(it, &entry.listener)));
+            chosen.map(|entry| Arc::clone(&entry.connection)).collect()
         };
         for connection in connections {
             connection.state.order(order);
@@ -80,12 +98,16 @@ impl Registry {
     pub(crate) fn sweep(&self) {
         let now = now_nanos();
         let mut orders = Vec::new();
-        for (connection, listener) in self.inner.lock().connections.values() {
+        for entry in self.inner.lock().connections.values_mut() {
+            let Entry { connection, listener, since, cut } = entry;
             connection.state.check_due(now);
-            let settings = listener.settings();
-            if let Some(order) = judge(connection, settings.timeouts, now) {
-                orders.push((Arc::clone(connection), order));
+            let limits = listener.settings().timeouts;
+            let Some((order, why)) = judge(connection, *since, limits, now) else { continue };
+            if let Some(why) = why.filter(|_| !*cut) {
+                *cut = true;
+                listener.metrics.cut(why);
             }
+            orders.push((Arc::clone(connection), order));
         }
         for (connection, order) in orders {
             connection.state.order(order);
@@ -95,35 +117,41 @@ impl Registry {
 
 fn judge(
     connection: &Connection,
-    limits: crate::config::model::ListenerTimeouts,
+    since: u64,
+    limits: ListenerTimeouts,
     now: u64,
-) -> Option<Order> {
-    use std::sync::atomic::Ordering::Relaxed;
+) -> Option<Verdict> {
     let state = &connection.state;
-    let Ages { idle, head, blocked, held } = state.ages(now);
-    if blocked.or(held).is_some_and(|age| age > WRITE_IDLE) {
-        return Some(Order::Kill);
+    let Ages { idle, head, blocked, stuck } = state.ages(now);
+    if blocked.max(stuck).is_some_and(|age| age > limits.write) {
+        return Some((Order::Kill, Some(Cut::WriteTimeout)));
     }
     if state.tunnel.load(Relaxed) || state.in_flight() > 0 {
         return None;
     }
     if let Some(age) = head {
         let late = age > limits.header + CLOSE_GRACE;
-        return (age > limits.header).then_some(if late {
-            Order::Kill
-        } else {
-            Order::HeadTimeout
-        });
+        let order = if late { Order::Kill } else { Order::HeadTimeout };
+        return (age > limits.header).then_some((order, Some(Cut::HeaderTimeout)));
     }
-    let limit = if state.served.load(Relaxed) { limits.idle } else { limits.header };
-    if idle > limit + CLOSE_GRACE {
-        Some(Order::Kill)
-    } else if idle > limit || (state.ordered(Order::Drain) && !state.served.load(Relaxed)) {
+    let served = state.served.load(Relaxed);
+    // Bytes that are no request do not make the first one late.
+    let (age, limit, why) = if served {
+        (idle, limits.idle, None)
+    } else {
+        let age = Duration::from_nanos(now.saturating_sub(since));
+        (age, limits.header, Some(Cut::HeaderTimeout))
+    };
+    if age > limit + CLOSE_GRACE {
+        Some((Order::Kill, why))
+    } else if age > limit {
+        Some((Order::Drain, why))
+    } else if state.ordered(Order::Drain) && !served {
         // Asked again, a new connection no longer waits for its first request.
-        Some(Order::Drain)
+        Some((Order::Drain, None))
     } else {
         (idle > PARK_AFTER && blocked.is_none() && !state.parked.load(Relaxed))
-            .then_some(Order::Park)
+            .then_some((Order::Park, None))
     }
 }
 
@@ -133,6 +161,11 @@ impl Registration {
     /// Counts the connection as something else from now on.
     pub(crate) fn is_now(&mut self, protocol: Protocol) {
         self.place.is_now(protocol);
+    }
+
+    /// Counts the connection as cut.
+    pub(crate) fn cut(&self, why: Cut) {
+        self.place.cut(why);
     }
 }
 
@@ -145,16 +178,16 @@ impl Drop for Registration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::model::ListenerTimeouts;
 
     const LIMITS: ListenerTimeouts = ListenerTimeouts {
         handshake: Duration::from_secs(10),
         header: Duration::from_secs(10),
         idle: Duration::from_secs(75),
+        write: Duration::from_secs(60),
     };
 
-    fn in_seconds(connection: &Connection, seconds: u64) -> Option<Order> {
-        judge(connection, LIMITS, now_nanos() + seconds * 1_000_000_000)
+    fn in_seconds(connection: &Connection, seconds: u64) -> Option<Verdict> {
+        judge(connection, now_nanos(), LIMITS, now_nanos() + seconds * 1_000_000_000)
     }
 
     fn connection() -> Connection {
@@ -164,15 +197,20 @@ mod tests {
     }
 
     #[test]
-    fn an_http2_client_that_never_opens_its_window_is_cut_off() {
+    fn answers_that_do_not_move_on_the_wire_are_cut_off() {
         let connection = connection();
         connection.state.begin_request();
         assert_eq!(in_seconds(&connection, 600), None, "waiting for an upstream is no fault");
-        connection.state.hold_answer();
-        assert_eq!(in_seconds(&connection, 50), None);
-        assert_eq!(in_seconds(&connection, 70), Some(Order::Kill));
-        connection.state.release_answer();
-        assert_eq!(in_seconds(&connection, 70), None);
+        connection.state.streams.set_wire(1, false);
+        assert_eq!(in_seconds(&connection, 10), None);
+        assert_eq!(in_seconds(&connection, 60), None);
+        connection.state.streams.note_progress();
+        assert_eq!(in_seconds(&connection, 80), None);
+        assert_eq!(in_seconds(&connection, 81), None);
+        let cut = Some((Order::Kill, Some(Cut::WriteTimeout)));
+        assert_eq!(in_seconds(&connection, 150), cut);
+        connection.state.streams.set_wire(0, false);
+        assert_eq!(in_seconds(&connection, 150), None);
     }
 
     #[test]
@@ -180,6 +218,19 @@ mod tests {
         let connection = connection();
         connection.state.order(Order::Drain);
         assert!(connection.state.is_fresh());
-        assert_eq!(in_seconds(&connection, 2), Some(Order::Drain));
+        assert_eq!(in_seconds(&connection, 2), Some((Order::Drain, None)));
+    }
+
+    #[test]
+    fn a_first_request_is_late_whatever_else_was_sent() {
+        let connection = connection();
+        let start = now_nanos();
+        let after =
+            |seconds: u64| judge(&connection, start, LIMITS, start + seconds * 1_000_000_000);
+        connection.state.touch();
+        assert_eq!(after(2), None);
+        for (seconds, order) in [(11, Order::Drain), (16, Order::Kill)] {
+            assert_eq!(after(seconds), Some((order, Some(Cut::HeaderTimeout))), "{seconds}");
+        }
     }
 }

@@ -4,6 +4,12 @@
 //! lines) or answers without our reason is refused here; everything that passes is framed the way
 //! hyper will frame it, because every ambiguity has been refused. Pure: bytes in, verdict out.
 
+#[cfg(test)]
+mod hyper_agrees;
+mod line;
+
+pub(crate) use self::line::{check_method, check_target_bytes};
+use super::gate::NAME_LIMIT;
 use crate::error::Reason;
 
 /// Limits on a request head.
@@ -70,7 +76,7 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Chunk {
     Size { value: u64, digits: u8 },
-    Extension { value: u64, length: u16, quoted: bool },
+    Extension { value: u64, length: u16, part: Part },
     SizeLf { value: u64 },
     Data { left: u64 },
     DataCr,
@@ -78,6 +84,21 @@ enum Chunk {
     TrailerStart { total: u16 },
     Trailer { total: u16, cr: bool },
     EndLf,
+}
+
+/// Where in a chunk extension we are (RFC 9112 section 7.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// Before a name.
+    Begin,
+    Name,
+    AfterName,
+    /// Before a value.
+    Equals,
+    Value,
+    Quoted,
+    Escaped,
+    AfterValue,
 }
 
 /// The framing of a message as its head declares it.
@@ -193,8 +214,8 @@ impl Chunk {
         let byte = bytes[0];
         let next = match self {
             Self::Size { value, digits } => return Self::size(value, digits, bytes),
-            Self::Extension { value, length, quoted } => {
-                return Self::extension(value, length, quoted, bytes);
+            Self::Extension { value, length, part } => {
+                return Self::extension(value, length, part, bytes);
             }
             Self::SizeLf { value: 0 } if byte == b'\n' => Some(Self::TrailerStart { total: 0 }),
             Self::SizeLf { value } if byte == b'\n' => Some(Self::Data { left: value }),
@@ -233,7 +254,7 @@ impl Chunk {
                 }
                 (_, Some(_)) => return Err("chunk size too large"),
                 (b'\r', _) if digits > 0 => Self::SizeLf { value },
-                (b';', _) if digits > 0 => Self::Extension { value, length: 0, quoted: false },
+                (b';', _) if digits > 0 => Self::Extension { value, length: 0, part: Part::Begin },
                 _ => return Err("junk in a chunk size"),
             };
             return Ok((at + 1, Some(next)));
@@ -245,24 +266,20 @@ impl Chunk {
     fn extension(
         value: u64,
         mut length: u16,
-        mut quoted: bool,
+        mut part: Part,
         bytes: &[u8],
     ) -> Result<(usize, Option<Self>), &'static str> {
         for (at, &byte) in bytes.iter().enumerate() {
-            match byte {
-                b'\r' if !quoted && length > 0 => {
-                    return Ok((at + 1, Some(Self::SizeLf { value })));
-                }
-                b'"' => quoted = !quoted,
-                b'\t' | b' '..=b'~' => {}
-                _ => return Err("junk in a chunk extension"),
+            if byte == b'\r' && part.may_end() {
+                return Ok((at + 1, Some(Self::SizeLf { value })));
             }
+            part = part.next(byte).ok_or("junk in a chunk extension")?;
             length += 1;
             if length > EXTENSION_LIMIT {
                 return Err("chunk extension too long");
             }
         }
-        Ok((bytes.len(), Some(Self::Extension { value, length, quoted })))
+        Ok((bytes.len(), Some(Self::Extension { value, length, part })))
     }
 
     fn trailer(
@@ -277,10 +294,38 @@ impl Chunk {
                 b'\n' => return Err("bare LF in the trailers"),
                 _ if cr => return Err("bare CR in the trailers"),
                 _ if total >= TRAILER_LIMIT => return Err("trailers too long"),
-                _ => cr = byte == b'\r',
+                b'\r' => cr = true,
+                _ if VALUE[usize::from(byte)] == 0 => {}
+                _ => return Err("control or 8-bit byte in the trailers"),
             }
         }
         Ok((bytes.len(), Some(Self::Trailer { total, cr })))
+    }
+}
+
+// === impl Part ===
+
+impl Part {
+    fn next(self, byte: u8) -> Option<Self> {
+        let token = TOKEN[usize::from(byte)];
+        Some(match (self, byte) {
+            (Self::Quoted, b'\\') => Self::Escaped,
+            (Self::Quoted, b'"') | (Self::Value, b'\t' | b' ') => Self::AfterValue,
+            (Self::Quoted | Self::Escaped, b'\t' | b' '..=b'~') | (Self::Equals, b'"') => {
+                Self::Quoted
+            }
+            (Self::Begin | Self::AfterName | Self::Equals | Self::AfterValue, b'\t' | b' ') => self,
+            (Self::Name, b'\t' | b' ') => Self::AfterName,
+            (Self::Begin | Self::Name, _) if token => Self::Name,
+            (Self::Equals | Self::Value, _) if token => Self::Value,
+            (Self::Name | Self::AfterName, b'=') => Self::Equals,
+            (_, b';') if self.may_end() => Self::Begin,
+            _ => return None,
+        })
+    }
+
+    const fn may_end(self) -> bool {
+        matches!(self, Self::Name | Self::AfterName | Self::Value | Self::AfterValue)
     }
 }
 
@@ -304,7 +349,7 @@ fn parse_head(bytes: &[u8], limits: Limits) -> Result<Option<(usize, Framing)>, 
         let first = at == begin;
         at += length + 1;
         if first {
-            old = request_line(line, limits)?;
+            old = line::check(line, limits)?;
         } else if line.is_empty() {
             break;
         } else {
@@ -353,75 +398,12 @@ fn check_head(length: usize, fields: usize, limits: Limits) -> Result<(), Refusa
     Ok(())
 }
 
-/// Checks method, target and version; returns whether it is HTTP/1.0.
-fn request_line(line: &[u8], limits: Limits) -> Result<bool, Refusal> {
-    let Some((line, version)) = line.iter().rposition(|&b| b == b' ').map(|at| line.split_at(at))
-    else {
-        return Err(refuse(Reason::BadRequest, "request line without a version"));
-    };
-    let old = match version {
-        b" HTTP/1.1" => false,
-        b" HTTP/1.0" => true,
-        other if other.starts_with(b" HTTP/") => {
-            return Err(refuse(Reason::UnsupportedVersion, "HTTP version not supported"));
-        }
-        _ => return Err(refuse(Reason::BadRequest, "request line without a version")),
-    };
-    let Some(space) = memchr::memchr(b' ', line) else {
-        return Err(refuse(Reason::BadRequest, "request line without a target"));
-    };
-    let (method, target) = (&line[..space], &line[space + 1..]);
-    if method == b"CONNECT" {
-        return Err(refuse(Reason::UnsupportedMethod, "CONNECT"));
-    }
-    if method.is_empty() || method.len() > 32 || !method.iter().all(|&b| is_method_byte(b)) {
-        return Err(refuse(Reason::BadRequest, "bad method"));
-    }
-    if target.len() > limits.uri_length {
-        return Err(refuse(Reason::UriTooLong, "request target too long"));
-    }
-    check_target(method, target)?;
-    Ok(old)
-}
-
-/// Origin form, absolute form, or `*` for OPTIONS (RFC 9112 section 3.2).
-fn check_target(method: &[u8], target: &[u8]) -> Result<(), Refusal> {
-    if !target.iter().all(|&byte| TARGET[usize::from(byte)]) {
-        return Err(match memchr::memchr(b'\\', target) {
-            Some(_) => refuse(Reason::BadPath, "backslash in the path"),
-            None => refuse(Reason::BadRequest, "bad byte in the request target"),
-        });
-    }
-    let absolute = |scheme: &[u8]| {
-        target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-    };
-    match target {
-        [b'/', ..] => Ok(()),
-        b"*" if method == b"OPTIONS" => Ok(()),
-        _ if absolute(b"http://") || absolute(b"https://") => Ok(()),
-        _ => Err(refuse(Reason::BadRequest, "not a request target")),
-    }
-}
-
-fn is_method_byte(byte: u8) -> bool {
-    byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_')
-}
-
-/// Visible ASCII except what RFC 3986 never allows and recipients disagree on.
-static TARGET: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = b'!';
-    while byte <= b'~' {
-        table[byte as usize] =
-            !matches!(byte, b'#' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}');
-        byte += 1;
-    }
-    table
-};
-
 /// Looks for the three fields that decide how a message is framed.
 fn field_line(line: &[u8], old: bool, framing: &mut Framing) -> Result<(), Refusal> {
     let length = line.iter().position(|&byte| !TOKEN[usize::from(byte)]).unwrap_or(line.len());
+    if length > NAME_LIMIT {
+        return Err(refuse(Reason::HeaderTooLarge, "header field name too long"));
+    }
     let (name, rest) = line.split_at(length);
     let bad = rest.iter().fold(0, |bad, &byte| bad | VALUE[usize::from(byte)]);
     if bad != 0 {
@@ -562,7 +544,7 @@ mod tests {
                     GET HTTP://a/ HTTP/1.1\r\nHost: a\r\n\r\n\
                     POST /x?y=%20 HTTP/1.1\r\nHost: a\r\ncontent-length: 5\r\n\r\nhello\
                     POST / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\nHost: a\r\n\r\n\
-                    5\r\nhello\r\nA;x=\"y z\"\r\n0123456789\r\n0\r\nx: y\r\n\r\n\
+                    5\r\nhello\r\nA;x=\"y \\\" z\"; v = w;u\r\n0123456789\r\n0\r\nx: y\r\n\r\n\
                     \r\nGET / HTTP/1.0\r\n\r\n";
         for step in 1..text.len() {
             assert_eq!(run(text.as_bytes(), step), (text.len(), Next::More), "step {step}");
@@ -605,6 +587,10 @@ mod tests {
             (format!("GET a:80 HTTP/1.1\r\n{host}\r\n"), Reason::BadRequest),
             (format!("GET ftp://a/ HTTP/1.1\r\n{host}\r\n"), Reason::BadRequest),
             (format!("GET /a\\b HTTP/1.1\r\n{host}\r\n"), Reason::BadPath),
+            (format!("GET /a`b HTTP/1.1\r\n{host}\r\n"), Reason::BadRequest),
+            (format!("GET http://[::1 HTTP/1.1\r\n{host}\r\n"), Reason::BadHost),
+            (format!("GET http:///a HTTP/1.1\r\n{host}\r\n"), Reason::BadHost),
+            (format!("GET / HTTP/1.1\r\n{}: b\r\n\r\n", "x".repeat(257)), Reason::HeaderTooLarge),
         ] {
             assert_eq!(refused(&head), Some(reason), "{head:?}");
         }
@@ -642,6 +628,10 @@ mod tests {
             "5\nhello\r\n",
             "5;\r\nhello\r\n",
             "5;a\0b\r\nhello\r\n",
+            "5;;a\r\nhello\r\n",
+            "5;a=\r\nhello\r\n",
+            "5;a=\"b\\\"\r\nhello\r\n",
+            "0\r\nx: \u{e9}\r\n\r\n",
             "5\r\nhelloSPILL\r\n",
             "11111111111111111\r\n",
             "0\r\nx: y\n\r\n",

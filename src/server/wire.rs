@@ -4,23 +4,30 @@
 //! refused is replaced by a well-formed one with [`REFUSED_METHOD`], which arrives at the gateway in
 //! its turn and is answered, counted and logged like every other request. It also writes 1xx answers
 //! hyper cannot, holds bytes sent before an upgrade is decided, and keeps the times the worker's
-//! sweep looks at. Once the protocol is switched, and for HTTP/2, it only passes bytes on.
+//! sweep looks at. For HTTP/2 it counts frames (`frames`) and ends the connection of a client that
+//! floods. Once the protocol is switched it only passes bytes on.
 
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
-    client::{Connection, Order, REFUSED_METHOD, Upgrade},
+    client::{Connection, Order, REFUSED_METHOD, Upgrade, now_nanos},
+    farewell::Farewell,
+    frames::{Flood, Frames},
+    linger::Linger,
     registry::Registration,
     scan::{Next, Refusal, Scanner},
 };
-use crate::{error::Reason, telemetry::metrics::Protocol};
+use crate::{
+    error::Reason,
+    telemetry::metrics::{Cut, Protocol},
+};
 
 /// A client's byte stream as hyper sees it.
 #[derive(Debug)]
@@ -36,9 +43,8 @@ pub(crate) struct Wire<S> {
     informational: Vec<u8>,
     /// hyper has written out everything it had: only here may an interim answer stand.
     between: bool,
-    /// Bytes still read and thrown away on shutdown, so that the last answer is not destroyed by
-    /// a reset.
-    linger: usize,
+    /// What is still read on shutdown.
+    linger: Linger,
     /// Ends with the socket, also when the connection has become a tunnel.
     registration: Registration,
 }
@@ -46,36 +52,33 @@ pub(crate) struct Wire<S> {
 #[derive(Debug)]
 enum Mode {
     Scan(Scanner),
-    Pass,
+    /// The version is not known yet.
+    Sniff,
+    H2(Box<Frames>),
+    /// HTTP/2 that has gone too far.
+    Calm(Box<Farewell>),
     /// A refused request was handed on; nothing the client sends matters any more.
     Refused,
 }
 
 /// Most bytes kept of what a client sends before its upgrade is decided.
 const HELD_LIMIT: usize = 64 * 1024;
-/// Most bytes thrown away on shutdown.
-const LINGER_LIMIT: usize = 256 * 1024;
 
 // === impl Wire ===
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    /// HTTP/1: scan; HTTP/2: pass.
-    pub(crate) fn new(
-        io: S,
-        connection: Arc<Connection>,
-        registration: Registration,
-        scanner: Option<Scanner>,
-    ) -> Self {
+    /// A stream whose HTTP version is not known yet.
+    pub(crate) fn new(io: S, connection: Arc<Connection>, registration: Registration) -> Self {
         connection.state.touch();
         Self {
             io,
             connection,
-            mode: scanner.map_or(Mode::Pass, Mode::Scan),
+            mode: Mode::Sniff,
             pending: Vec::new(),
             ready: 0,
             informational: Vec::new(),
             between: true,
-            linger: 0,
+            linger: Linger::default(),
             registration,
         }
     }
@@ -88,19 +91,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// Starts over with bytes already read, in another mode.
-    pub(crate) fn with_mode(mut self, scanner: Option<Scanner>) -> Self {
-        if scanner.is_none() {
-            self.registration.is_now(Protocol::H2);
-        }
-        self.mode = scanner.map_or(Mode::Pass, Mode::Scan);
-        if matches!(self.mode, Mode::Pass) {
-            self.ready = self.pending.len();
-        } else {
-            let pending = std::mem::take(&mut self.pending);
-            self.ready = 0;
-            self.take_in(&pending);
-        }
+    /// From here on it is HTTP/1.
+    pub(crate) fn into_h1(mut self, scanner: Scanner) -> Self {
+        self.mode = Mode::Scan(scanner);
+        let pending = std::mem::take(&mut self.pending);
+        self.take_in(&pending);
+        self
+    }
+
+    /// From here on it is HTTP/2.
+    pub(crate) fn into_h2(mut self) -> Self {
+        self.registration.is_now(Protocol::H2);
+        let now = self.connection.state.touch();
+        let mut frames = Box::new(Frames::new(now));
+        self.ready = self.pending.len();
+        let verdict = frames.read(&self.pending, now);
+        self.mode = Mode::H2(frames);
+        self.judge(verdict);
         self
     }
 
@@ -117,13 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             return Poll::Ready(Ok(false));
         }
         self.connection.state.touch();
-        match self.mode {
-            Mode::Scan(_) => self.take_in(buf.filled()),
-            Mode::Pass | Mode::Refused => {
-                self.pending.extend_from_slice(buf.filled());
-                self.ready = self.pending.len();
-            }
-        }
+        self.take_in(buf.filled());
         Poll::Ready(Ok(true))
     }
 
@@ -158,10 +159,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             Next::Refuse(refusal) => self.refuse(refusal),
             Next::BadBody(detail) => {
                 state.refuse(Refusal { reason: Reason::BadBody, detail });
-                state.bad_body.store(true, std::sync::atomic::Ordering::Relaxed);
+                state.bad_body.store(true, Ordering::Relaxed);
                 self.pending.truncate(self.ready);
                 self.mode = Mode::Refused;
-                self.linger = LINGER_LIMIT;
+                self.linger.begin();
             }
         }
         let partial = self.pending.len() > self.ready
@@ -178,7 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             .extend_from_slice(b" / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n");
         self.ready = self.pending.len();
         self.mode = Mode::Refused;
-        self.linger = LINGER_LIMIT;
+        self.linger.begin();
     }
 
     /// Bytes that are ready go to hyper.
@@ -222,6 +223,52 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
+    /// What the frames of an HTTP/2 connection are to us.
+    fn judge(&mut self, verdict: Result<(), Flood>) {
+        let Mode::H2(frames) = &self.mode else { return };
+        let state = &self.connection.state;
+        state.streams.set_wire(frames.open(), frames.is_narrow());
+        let Err(flood) = verdict else { return };
+        let why = Cut::from(flood);
+        tracing::debug!(peer = ?self.connection.peer, why = why.word(), "client must calm down");
+        self.registration.cut(why);
+        let last = frames.goaway(why.word());
+        self.mode = Mode::Calm(Box::new(Farewell::new(last)));
+        // The reading side sees to it.
+        state.waker.wake();
+    }
+
+    /// What others have found out about an HTTP/2 connection.
+    fn check_calm(&mut self) {
+        let Mode::H2(frames) = &mut self.mode else { return };
+        let state = &self.connection.state;
+        if state.ordered(Order::Calm) {
+            state.done(Order::Calm);
+            let (flood, refused) = state.streams.take_findings();
+            let verdict = flood.map_or_else(|| frames.refused(refused, now_nanos()), Err);
+            self.judge(verdict);
+        }
+    }
+
+    /// Counts frames of which `count` bytes were written.
+    fn note_frames<'b>(&mut self, slices: impl Iterator<Item = &'b [u8]>, mut count: usize) {
+        let Mode::H2(frames) = &mut self.mode else { return };
+        let state = &self.connection.state;
+        state.streams.note_progress();
+        // The time of the last read is near enough for credit.
+        let now = state.active();
+        let mut verdict = Ok(());
+        for slice in slices {
+            let written = slice.len().min(count);
+            count -= written;
+            verdict = verdict.and(frames.wrote(&slice[..written], now));
+            if count == 0 {
+                break;
+            }
+        }
+        self.judge(verdict);
+    }
+
     /// The common case: straight into hyper's buffer, scanned there.
     fn poll_read_through(
         &mut self,
@@ -234,9 +281,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         if bytes.is_empty() {
             return Poll::Ready(Ok(true));
         }
-        self.connection.state.touch();
-        let Mode::Scan(scanner) = &mut self.mode else { return Poll::Ready(Ok(true)) };
-        let scan = scanner.scan(bytes);
+        let now = self.connection.state.touch();
+        let scan = match &mut self.mode {
+            Mode::Scan(scanner) => scanner.scan(bytes),
+            Mode::H2(frames) => {
+                let verdict = frames.read(bytes, now);
+                if verdict.is_err() {
+                    buf.set_filled(before);
+                }
+                self.judge(verdict);
+                return Poll::Ready(Ok(verdict.is_ok()));
+            }
+            Mode::Sniff | Mode::Calm(_) | Mode::Refused => return Poll::Ready(Ok(true)),
+        };
         if scan.pass == bytes.len() && scan.next == Next::More {
             return Poll::Ready(Ok(true));
         }
@@ -281,9 +338,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Poll::Ready(Ok(()))
     }
 
-    fn note_write<T>(&mut self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn note_write<T>(
+        &mut self,
+        result: Poll<io::Result<T>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
         self.between &= !matches!(result, Poll::Ready(Ok(_)));
-        self.connection.state.set_blocked(result.is_pending());
+        let state = &self.connection.state;
+        state.set_blocked(result.is_pending());
+        if result.is_pending() && state.tunnel.load(Ordering::Relaxed) {
+            // The driver of the connection has ended: nobody else would hear the order.
+            state.waker.register(cx.waker());
+            if state.ordered(Order::Kill) {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        }
         result
     }
 }
@@ -297,14 +366,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
         let this = self.get_mut();
         if this.connection.state.has_orders() {
             this.check_head_timeout();
+            this.check_calm();
         }
         loop {
+            if let Mode::Calm(farewell) = &mut this.mode {
+                ready!(farewell.poll(&mut this.io, cx));
+                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
             if this.ready > 0 {
                 this.deliver(buf);
                 return Poll::Ready(Ok(()));
             }
             if matches!(this.mode, Mode::Refused) {
-                if this.connection.state.bad_body.load(std::sync::atomic::Ordering::Relaxed) {
+                if this.connection.state.bad_body.load(Ordering::Relaxed) {
                     return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
                 }
                 return Poll::Pending;
@@ -341,9 +415,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if matches!(this.mode, Mode::Calm(_)) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         ready!(this.poll_before_write(cx))?;
         let result = Pin::new(&mut this.io).poll_write(cx, bytes);
-        this.note_write(result)
+        if let Poll::Ready(Ok(count)) = result {
+            this.note_frames(std::iter::once(bytes), count);
+        }
+        this.note_write(result, cx)
     }
 
     fn poll_write_vectored(
@@ -352,9 +432,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if matches!(this.mode, Mode::Calm(_)) {
+            return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
+        }
         ready!(this.poll_before_write(cx))?;
         let result = Pin::new(&mut this.io).poll_write_vectored(cx, slices);
-        this.note_write(result)
+        if let Poll::Ready(Ok(count)) = result {
+            this.note_frames(slices.iter().map(|slice| &**slice), count);
+        }
+        this.note_write(result, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -366,25 +452,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         // hyper flushes when its own buffer is empty.
         this.between = true;
         ready!(this.poll_informational(cx))?;
-        Pin::new(&mut this.io).poll_flush(cx)
+        let result = Pin::new(&mut this.io).poll_flush(cx);
+        // TLS has a buffer of its own.
+        this.connection.state.set_blocked(result.is_pending());
+        result
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if let Mode::Calm(farewell) = &mut this.mode {
+            return farewell.poll(&mut this.io, cx).map(Ok);
+        }
         if matches!(&this.mode, Mode::Scan(scanner) if scanner.is_in_body()) {
             // The answer came before the end of the body, which is still being sent.
             this.mode = Mode::Refused;
-            this.linger = LINGER_LIMIT;
+            this.linger.begin();
         }
-        ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
-        let mut space = [0; 4096];
-        while this.linger > 0 {
-            let mut buf = ReadBuf::new(&mut space);
-            ready!(Pin::new(&mut this.io).poll_read(cx, &mut buf))?;
-            let count = buf.filled().len();
-            this.linger = if count == 0 { 0 } else { this.linger.saturating_sub(count) };
-        }
-        Poll::Ready(Ok(()))
+        let state = &this.connection.state;
+        state.closing.store(true, Ordering::Relaxed);
+        let result = Pin::new(&mut this.io).poll_shutdown(cx);
+        state.set_blocked(result.is_pending());
+        ready!(result)?;
+        this.linger.poll(&mut this.io, cx)
     }
 }
 
@@ -414,10 +503,10 @@ mod tests {
         let sockets = Sockets { sockets: Vec::new(), bound: String::new(), port: 0 };
         let listener = Arc::new(Listener::new("web".into(), settings, &sockets, None, &metrics));
         let connection = Arc::new(Connection::new("web".into(), 0, None, 0, None));
-        let place = listener.place(1).expect("nobody else is there");
+        let place = listener.place(None).expect("nobody else is there");
         let registry = Arc::new(Registry::default());
         let registration = registry.add(Arc::clone(&connection), listener, place);
-        Wire::new(io, connection, registration, None)
+        Wire::new(io, connection, registration)
     }
 
     #[tokio::test]

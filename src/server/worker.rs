@@ -127,9 +127,17 @@ async fn run(
             _ = sweep.tick() => {
                 registry.sweep();
                 gateway.current().sweep_pools(shard());
+                give_back();
             }
         }
     }
+}
+
+/// What a flood of connections left is free, but mimalloc returns it to the system only when it next
+/// gets memory back, and only blocks this large at once. A process that has become quiet would keep
+/// it for ever.
+fn give_back() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(1 << 20)));
 }
 
 fn accept_on(

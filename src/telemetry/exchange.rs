@@ -140,6 +140,12 @@ impl Exchange {
         self.outcome.lock().reason
     }
 
+    /// Why the gateway failed it, so far, and what the log is told of that.
+    pub(crate) fn failure(&self) -> Option<(Reason, Option<Box<str>>)> {
+        let outcome = self.outcome.lock();
+        Some((outcome.reason?, outcome.detail.clone()))
+    }
+
     /// Counts request body bytes.
     pub fn received(&self, bytes: u64) {
         // A request lives on one core: a plain load and store is enough and cheaper than a locked add.

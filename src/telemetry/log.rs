@@ -20,7 +20,10 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use crate::config::model::{LogFormat, Logs};
+use crate::{
+    config::model::{LogFormat, Logs},
+    layers::panics,
+};
 
 /// Libraries that are chatty below `warn`; they speak up at `trace`.
 const CHATTY: [&str; 8] =
@@ -55,6 +58,7 @@ impl Diagnostics {
         let (output, handle) = reload::Layer::new(output(None));
         let subscriber = tracing_subscriber::registry().with(filter).with(output);
         subscriber.try_init().map_err(|_| AlreadySetUp)?;
+        panics::log_them();
         Ok(Self { level, output: handle })
     }
 

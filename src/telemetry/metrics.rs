@@ -36,7 +36,7 @@ use tokio::time::Instant;
 use self::{families::Scrape, histogram::Buckets};
 pub use self::{
     families::{FAMILIES, Family, Kind},
-    listener::{ConnectionGuard, Handshake, ListenerMetrics, Protocol},
+    listener::{ConnectionGuard, Cut, Handshake, ListenerMetrics, Protocol},
     route::{Observation, RouteMetrics},
 };
 use crate::config::model::Name;

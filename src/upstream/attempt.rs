@@ -1,7 +1,7 @@
 //! One try of a request over one connection: how long it may wait for the response head, what its
 //! failure means, and whether it may be repeated at once.
 
-use std::{error::Error as StdError, future::poll_fn, pin::Pin, task::Poll, time::Duration};
+use std::{error::Error as StdError, future::poll_fn, io, pin::Pin, task::Poll, time::Duration};
 
 use http::Method;
 use tokio::time::Instant;
@@ -18,13 +18,15 @@ use crate::{
 /// A failed try, and the request if it was never sent.
 pub(super) struct Failure {
     pub(super) error: Error,
+    /// The upstream says that it has not acted on the request.
+    pub(super) unprocessed: bool,
     /// Boxed: failures are rare and this is large.
     pub(super) again: Option<Box<Request>>,
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { error, again: None }
+        Self { error, unprocessed: false, again: None }
     }
 }
 
@@ -35,7 +37,12 @@ const STALE: Duration = Duration::from_millis(50);
 /// A copy of a request that may be repeated (RFC 9110 section 9.2.2) on a connection that has
 /// idled for `age` and so may be closing.
 pub(super) fn spare(request: &Request, age: Duration) -> Option<Box<Request>> {
-    if age < STALE || !request.body().is_empty() || !is_idempotent(request.method()) {
+    if age < STALE { None } else { copy(request) }
+}
+
+/// A copy of a request that may be repeated.
+pub(super) fn copy(request: &Request) -> Option<Box<Request>> {
+    if !request.body().is_empty() || !is_idempotent(request.method()) {
         return None;
     }
     let mut copy = Request::new(Body::empty());
@@ -134,13 +141,28 @@ fn extend(
 
 // === errors ===
 
-/// Which reason an error of hyper's client is.
+/// What an error of hyper's client means for the request.
 pub(super) fn classify(error: &hyper::Error, endpoint: &Endpoint, exchange: &Exchange) -> Error {
-    // The request body failed first: its own reason is the true one.
-    if let Some(reason) = exchange.reason() {
-        return Error::new(reason, error.to_string());
+    // Whatever ended the request first says why: its body, or an interim answer.
+    if let Some((reason, detail)) = exchange.failure() {
+        return Error::new(reason, detail.map_or_else(|| error.to_string(), String::from));
     }
-    let reason = if error.is_parse_too_large() {
+    Error::new(reason_of(error), format!("{}: {}", endpoint.name, chain(error)))
+}
+
+/// Fails a request whose interim answers were refused, though hyper had its final answer already.
+pub(super) fn unspoiled(exchange: &Exchange) -> Result<(), Error> {
+    match exchange.failure() {
+        Some((reason @ (Reason::BadResponse | Reason::ResponseTooLarge), detail)) => {
+            Err(Error::new(reason, detail.unwrap_or_default()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Which reason an error of hyper's client is, in a head or in a body.
+pub(super) fn reason_of(error: &hyper::Error) -> Reason {
+    if error.is_parse_too_large() {
         Reason::ResponseTooLarge
     } else if error.is_parse() || error.is_parse_status() {
         Reason::BadResponse
@@ -148,10 +170,34 @@ pub(super) fn classify(error: &hyper::Error, endpoint: &Endpoint, exchange: &Exc
         Reason::BadBody
     } else if tls::proxy_status(error).is_some() {
         Reason::UpstreamTls
+    } else if is_malformed(error) {
+        Reason::BadResponse
     } else {
         Reason::UpstreamReset
+    }
+}
+
+/// The chunks were wrong, or h2 has found something that may not be.
+fn is_malformed(error: &hyper::Error) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput};
+    let in_chunks = |cause: &(dyn StdError + 'static)| {
+        let cause = cause.downcast_ref::<io::Error>();
+        cause.is_some_and(|error| matches!(error.kind(), InvalidData | InvalidInput))
     };
-    Error::new(reason, format!("{}: {}", endpoint.name, chain(error)))
+    h2_error(error).is_some_and(h2::Error::is_library) || error.source().is_some_and(in_chunks)
+}
+
+/// Whether the upstream says that it has not acted on the request (RFC 9113 section 8.7).
+pub(super) fn is_unprocessed(error: &hyper::Error) -> bool {
+    h2_error(error).is_some_and(|error| {
+        // A stream that GOAWAY counts as processed does not end with this error.
+        let refused = error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        error.is_remote() && (refused || error.is_go_away())
+    })
+}
+
+fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {
+    error.source()?.downcast_ref()
 }
 
 /// An error with its causes.

@@ -1,10 +1,18 @@
 //! Opening a connection to an endpoint: address, TCP or Unix socket, TLS, HTTP handshake, all
 //! within one connect limit.
 
-use std::{io, net::SocketAddr, pin::Pin, sync::Arc};
+use std::{
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+};
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustix::io::Errno;
 use rustls::ClientConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -21,6 +29,7 @@ use crate::{
     body::Body,
     config::model::Target,
     error::{Error, Reason},
+    layers::expect,
 };
 
 /// A connection that was just opened.
@@ -43,10 +52,8 @@ pub(crate) enum Want {
     Any,
 }
 
-/// Largest head an upstream may answer with.
+/// Largest head an upstream may answer with, and what hyper may hold of an HTTP/1 answer at once.
 const HEAD_LIMIT: usize = 64 * 1024;
-/// What hyper may buffer of an HTTP/1 answer.
-const BUFFER: usize = 128 * 1024;
 
 /// Opens a connection within the endpoint's connect limit. Boxed: the future is large, and a request
 /// that finds a pooled connection must not carry it about.
@@ -122,6 +129,10 @@ async fn connect_tcp(endpoint: &Endpoint, port: u16) -> Result<TcpStream, Error>
 fn refused(endpoint: &Endpoint, error: &io::Error) -> Error {
     let reason = match error.kind() {
         io::ErrorKind::TimedOut => Reason::ConnectTimeout,
+        // We have no descriptor left: not the fault of the upstream.
+        _ if matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE)) => {
+            Reason::Overloaded
+        }
         _ => Reason::ConnectRefused,
     };
     Error::new(reason, format!("{}: {error}", endpoint.name))
@@ -189,23 +200,33 @@ where
     Ok(Opened::H1(sender))
 }
 
-/// Runs a connection until it ends; its permit ends with it.
+/// Runs a connection until it ends or an interim answer of it is refused; its permit ends with it.
 fn drive<F>(connection: F, permit: OwnedSemaphorePermit)
 where
     F: Future<Output = hyper::Result<()>> + Send + 'static,
 {
     tokio::spawn(async move {
-        let result = connection.await;
+        let result = watch(connection).await;
         drop(permit);
-        if let Err(error) = result {
+        if let Some(Err(error)) = result {
             tracing::debug!(error = %error, "upstream connection ended");
         }
     });
 }
 
+/// The end of a connection; `None` when we end it.
+async fn watch<F: Future>(connection: F) -> Option<F::Output> {
+    let mut connection = pin!(connection);
+    poll_fn(|cx| {
+        let polled = connection.as_mut().poll(cx);
+        if expect::refused() { Poll::Ready(None) } else { polled.map(Some) }
+    })
+    .await
+}
+
 fn http1_builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
-    builder.max_buf_size(BUFFER).max_header_size(HEAD_LIMIT);
+    builder.max_buf_size(HEAD_LIMIT).max_header_size(HEAD_LIMIT);
     builder
 }
 
@@ -215,6 +236,6 @@ fn http2_builder() -> http2::Builder<TokioExecutor> {
         .initial_stream_window_size(256 * 1024)
         .initial_connection_window_size(1024 * 1024)
         .max_send_buf_size(256 * 1024)
-        .max_header_list_size(64 * 1024);
+        .max_header_list_size(HEAD_LIMIT as u32);
     builder
 }

@@ -20,10 +20,10 @@ use tower::Service;
 
 use super::{
     Upstream,
-    attempt::{Failure, classify, spare, within},
+    attempt::{self, Failure, classify, spare, within},
     connect::{self, Opened, Want},
     endpoint::{Endpoint, InFlight},
-    outgoing,
+    incoming, outgoing,
     pool::Shared,
     response_body::{Held, HeldConnection, UpstreamBody},
     tunnel,
@@ -152,7 +152,7 @@ fn direct(settings: &Arc<Settings>, line: Line, mut request: Request) -> BoxFutu
             Ok(response) => {
                 let connection = HeldConnection::H1(sender);
                 let held = Held { connection, in_flight, _permit: permit };
-                return Ok(settings.answer(response, held, exchange));
+                return settings.answer(response, held, exchange);
             }
             Err(failure) => failure,
         };
@@ -211,13 +211,14 @@ impl Settings {
         match sent {
             Ok((response, connection)) => {
                 let held = Held { connection, in_flight, _permit: permit };
-                Ok(self.answer(response, held, exchange))
+                self.answer(response, held, exchange)
             }
             Err(failure) => self.once_more(failure, spare, exchange, in_flight, permit).await,
         }
     }
 
-    /// A pooled connection was closed under the request: again, on a new one.
+    /// A pooled connection was closed under the request, or the upstream did not act on it: again, on
+    /// another one.
     async fn once_more(
         &self,
         mut failure: Failure,
@@ -228,12 +229,20 @@ impl Settings {
     ) -> Result<Response, Error> {
         // An upstream that closes everything it accepts must not keep us busy for ever.
         for _ in 0..REPEATS {
-            let Some(again) = failure.again.take().or_else(|| spare.take()) else { break };
-            let checkout = open(&in_flight.0, &exchange).await?;
+            // Whoever has answered anything, if only nonsense, is not asked again.
+            let closed = failure.error.reason() == Reason::UpstreamReset;
+            let spare = || spare.take().filter(|_| closed);
+            let Some(again) = failure.again.take().or_else(spare) else { break };
+            let endpoint = &in_flight.0;
+            let checkout = if endpoint.wants_h2(exchange.grpc) {
+                checkout(endpoint, &exchange).await?
+            } else {
+                open(endpoint, &exchange).await?
+            };
             match self.send(&in_flight, checkout, *again, &exchange).await.0 {
                 Ok((response, connection)) => {
                     let held = Held { connection, in_flight, _permit: permit };
-                    return Ok(self.answer(response, held, exchange));
+                    return self.answer(response, held, exchange);
                 }
                 Err(next) => failure = next,
             }
@@ -258,8 +267,9 @@ impl Settings {
         let held = tunnel::Held { in_flight, _permit: permit };
         let line = tunnel::Line { sender, limit: self.timeouts.per_try, held };
         let idle = self.timeouts.idle.filter(|_| self.timeouts.idle_written);
-        let response = tunnel::open(line, request, wanted, &exchange, idle).await?;
-        Ok(self.finish(response))
+        let mut response = tunnel::open(line, request, wanted, &exchange, idle).await?;
+        self.finish(&mut response)?;
+        Ok(response)
     }
 
     /// An upstream by weight.
@@ -318,7 +328,7 @@ impl Settings {
     ) -> (Result<(http::Response<Incoming>, HeldConnection), Failure>, Option<Box<Request>>) {
         let now = Instant::now();
         let endpoint = &line.0;
-        let mut copy = None;
+        let copy;
         let sent = match checkout {
             Checkout::H1(mut sender, age) => {
                 outgoing::for_h1(&mut request, endpoint, line.host(), &exchange.hop);
@@ -336,12 +346,16 @@ impl Settings {
                 {
                     return (Err(error.into()), None);
                 }
+                let spare = attempt::copy(&request);
                 let stream = shared.stream();
                 let sending = shared.sender.try_send_request(request);
                 let sent = within(self.timeouts, exchange, now, pin!(sending)).await;
-                sent.map_err(Failure::from)
-                    .and_then(|sent| Self::judge(sent, endpoint, exchange, now))
-                    .map(|response| (response, HeldConnection::H2 { _stream: stream }))
+                let sent = sent
+                    .map_err(Failure::from)
+                    .and_then(|sent| Self::judge(sent, endpoint, exchange, now));
+                // A stream may end for any reason: only the upstream's word makes it safe.
+                copy = spare.filter(|_| sent.as_ref().is_err_and(|failure| failure.unprocessed));
+                sent.map(|response| (response, HeldConnection::H2 { _stream: stream }))
             }
         };
         (sent, copy)
@@ -358,7 +372,14 @@ impl Settings {
         started: Instant,
     ) -> Result<http::Response<Incoming>, Failure> {
         let took = started.elapsed();
-        exchange.note(|outcome| outcome.upstream_time = Some(took));
+        let mut spoiled = false;
+        exchange.note(|outcome| {
+            outcome.upstream_time = Some(took);
+            spoiled = outcome.reason.is_some();
+        });
+        if spoiled {
+            attempt::unspoiled(exchange)?;
+        }
         match sent {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 Err(Error::new(Reason::BadResponse, "an unasked switch of protocols").into())
@@ -366,21 +387,23 @@ impl Settings {
             Ok(response) => Ok(response),
             Err(mut error) => {
                 let again = error.take_message().map(Box::new);
-                Err(Failure { error: classify(error.error(), endpoint, exchange), again })
+                let unprocessed = attempt::is_unprocessed(error.error());
+                let error = classify(error.error(), endpoint, exchange);
+                Err(Failure { error, unprocessed, again })
             }
         }
     }
 
+    /// What came back, if it may go on. If not, what is held is dropped, and the connection with it.
     fn answer(
         &self,
-        response: http::Response<Incoming>,
+        mut response: http::Response<Incoming>,
         held: Held,
         exchange: Arc<Exchange>,
-    ) -> Response {
+    ) -> Result<Response, Error> {
         let idle = self.idle_of(&response, &exchange);
-        self.finish(
-            response.map(|body| Body::upstream(UpstreamBody::new(body, held, exchange, idle))),
-        )
+        self.finish(&mut response)?;
+        Ok(response.map(|body| Body::upstream(UpstreamBody::new(body, held, exchange, idle))))
     }
 
     /// The pause an answer may make. Streams that are meant to be quiet are only limited by a
@@ -399,17 +422,17 @@ impl Settings {
         (self.timeouts.idle_written || !is_stream()).then_some(idle)
     }
 
-    fn finish(&self, mut response: Response) -> Response {
+    fn finish<B>(&self, response: &mut http::Response<B>) -> Result<(), Error> {
         // A switch of protocols keeps the fields that say so.
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let present = incoming::accept(response, Some(&self.request_id))?;
             *response.version_mut() = http::Version::HTTP_11;
-            let present = outgoing::clean(response.headers_mut(), &self.request_id);
             if let Some(via) = &self.via {
                 let version = http::Version::HTTP_11;
                 forwarding::add_via(response.headers_mut(), via, version, present);
             }
         }
-        response
+        Ok(())
     }
 }
 

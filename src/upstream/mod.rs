@@ -6,9 +6,11 @@ pub mod connect;
 pub mod dns;
 pub mod endpoint;
 pub mod forward;
+pub(crate) mod incoming;
 pub(crate) mod outgoing;
 pub(crate) mod pool;
 pub(crate) mod response_body;
+pub(crate) mod switch;
 pub mod tls;
 pub(crate) mod tunnel;
 

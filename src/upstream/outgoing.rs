@@ -1,12 +1,8 @@
-//! The heads that cross to the upstream and back: the request as the chosen connection wants it, the
-//! answer without what belongs to the hop it came over.
+//! The head that crosses to the upstream: the request as the chosen connection wants it.
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Uri, Version,
-    header::{
-        CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, TE,
-        TRANSFER_ENCODING, UPGRADE,
-    },
+    HeaderMap, HeaderValue, Method, Uri, Version,
+    header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, TE, TRANSFER_ENCODING},
     uri::{Authority, PathAndQuery, Scheme},
 };
 
@@ -14,12 +10,8 @@ use super::endpoint::Endpoint;
 use crate::{
     error::{Error, Reason},
     layers::Request,
-    server::forwarding::{self, HopRequest},
+    server::forwarding::HopRequest,
 };
-
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("proxy-authentication-info");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// Makes a head ready for an HTTP/1.1 connection.
 pub(crate) fn for_h1(
@@ -30,6 +22,8 @@ pub(crate) fn for_h1(
 ) {
     let version = std::mem::replace(request.version_mut(), Version::HTTP_11);
     let before = take_authority(request);
+    // An expectation without a body is none (RFC 9110 section 10.1.1).
+    let wanted = http_body::Body::size_hint(request.body()).exact() != Some(0);
     let headers = request.headers_mut();
     if version == Version::HTTP_2 {
         join_cookies(headers);
@@ -44,7 +38,7 @@ pub(crate) fn for_h1(
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.insert(CONNECTION, HeaderValue::from_static("te"));
     }
-    if hop.expect {
+    if hop.expect && wanted {
         headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
     }
     frame_body(request);
@@ -109,62 +103,4 @@ pub(crate) fn for_h2(
         request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
     }
     Ok(())
-}
-
-/// Takes what belongs to the upstream's hop out of an answer, and what `ours` names. Returns whether
-/// there is a `Via`.
-pub(crate) fn clean(headers: &mut HeaderMap, ours: &HeaderName) -> bool {
-    // One look at every field is cheaper than asking for each of these, which are seldom there.
-    let (mut connection, mut hop, mut via, mut own) = (false, false, false, false);
-    for name in headers.keys() {
-        match name.as_str() {
-            "connection" => connection = true,
-            "keep-alive"
-            | "transfer-encoding"
-            | "upgrade"
-            | "proxy-connection"
-            | "proxy-authenticate"
-            | "proxy-authentication-info" => hop = true,
-            "via" => via = true,
-            other => own |= other == ours.as_str(),
-        }
-    }
-    if connection {
-        forwarding::remove_connection(headers);
-    }
-    if hop {
-        if headers.contains_key(TRANSFER_ENCODING) {
-            // The chunks were what counted (RFC 9112 section 6.3), and they are gone.
-            headers.remove(CONTENT_LENGTH);
-        }
-        for name in [KEEP_ALIVE, TRANSFER_ENCODING, UPGRADE, PROXY_CONNECTION] {
-            headers.remove(name);
-        }
-        headers.remove(PROXY_AUTHENTICATE);
-        headers.remove(PROXY_AUTHENTICATION_INFO);
-    }
-    if own {
-        headers.remove(ours);
-    }
-    via
-}
-
-/// Trailer fields that would mean something else in a head are not passed on (RFC 9110 section
-/// 6.5.1).
-pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
-    const NEVER: [&str; 9] = [
-        "content-length",
-        "transfer-encoding",
-        "host",
-        "authorization",
-        "connection",
-        "te",
-        "trailer",
-        "forwarded",
-        "x-real-ip",
-    ];
-    for name in NEVER {
-        trailers.remove(name);
-    }
-    forwarding::remove_x_forwarded(trailers);
 }

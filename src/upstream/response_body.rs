@@ -17,8 +17,9 @@ use tokio::{
 };
 
 use super::{
+    attempt::reason_of,
     endpoint::{Endpoint, InFlight},
-    outgoing,
+    incoming,
     pool::Stream,
 };
 use crate::{
@@ -42,6 +43,12 @@ pub(crate) enum HeldConnection {
     H1(http1::SendRequest<Body>),
     /// One stream of a shared connection.
     H2 { _stream: Stream },
+}
+
+impl HeldConnection {
+    fn is_h2(&self) -> bool {
+        matches!(self, Self::H2 { .. })
+    }
 }
 
 /// The body of an upstream's answer.
@@ -86,6 +93,12 @@ impl UpstreamBody {
         }
     }
 
+    /// hyper takes a reset without an error for the end of a body. Only END_STREAM is one.
+    fn is_cut(&self) -> bool {
+        let h2 = self.held.as_ref().is_some_and(|held| held.connection.is_h2());
+        h2 && !self.incoming.is_end_stream()
+    }
+
     fn fail(&mut self, reason: Reason, error: impl Into<BoxError>) -> BoxError {
         let error = error.into();
         // Dropping the sender closes the connection: whatever comes on it is not to be trusted.
@@ -120,6 +133,10 @@ impl http_body::Body for UpstreamBody {
             return Poll::Ready(Some(Err(this.fail(Reason::UpstreamTimeout, error))));
         };
         match frame {
+            None if this.is_cut() => {
+                let error = Error::new(Reason::UpstreamReset, "the stream was reset half-way");
+                Poll::Ready(Some(Err(this.fail(Reason::UpstreamReset, error))))
+            }
             None => {
                 this.release();
                 Poll::Ready(None)
@@ -130,7 +147,7 @@ impl http_body::Body for UpstreamBody {
                 }
                 Poll::Ready(Some(Ok(without_claims(frame))))
             }
-            Some(Err(error)) => Poll::Ready(Some(Err(this.fail(Reason::UpstreamReset, error)))),
+            Some(Err(error)) => Poll::Ready(Some(Err(this.fail(reason_of(&error), error)))),
         }
     }
 
@@ -147,7 +164,7 @@ impl http_body::Body for UpstreamBody {
 pub(crate) fn without_claims(frame: Frame<Bytes>) -> Frame<Bytes> {
     match frame.into_trailers() {
         Ok(mut trailers) => {
-            outgoing::clean_trailers(&mut trailers);
+            incoming::clean_trailers(&mut trailers);
             Frame::trailers(trailers)
         }
         Err(frame) => frame,

@@ -15,8 +15,8 @@ use std::{
 
 use base64::Engine;
 use http::{
-    HeaderName, HeaderValue, Method, StatusCode,
-    header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE},
+    HeaderValue, Method, StatusCode,
+    header::{CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, TE, UPGRADE},
 };
 use hyper::{
     client::conn::http1,
@@ -29,11 +29,16 @@ use tokio::{
     sync::OwnedSemaphorePermit,
 };
 
-use super::{endpoint::InFlight, outgoing};
+use super::{
+    attempt::{classify, unspoiled},
+    endpoint::InFlight,
+    incoming, outgoing,
+    switch::Offer,
+};
 use crate::{
     body::Body,
     error::{Error, Reason},
-    layers::{Request, Response, observe::Tunnel},
+    layers::{Request, Response, expect, observe::Tunnel},
     server::client::{Upgrade, now_nanos},
     telemetry::exchange::Exchange,
 };
@@ -76,6 +81,10 @@ pub(crate) fn wanted(
         (None, None) => return Ok(None),
     };
     let Some(client) = request.extensions_mut().remove::<OnUpgrade>() else { return Ok(None) };
+    if extended.is_none() && !request.body().is_empty() {
+        // The upstream would take the beginning of the tunnel for the body. An offer may be ignored.
+        return Ok(None);
+    }
     let name = protocol.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
     if let Some(protocol) = &protocol
         && allowed.iter().any(|allowed| name.eq_ignore_ascii_case(allowed))
@@ -100,10 +109,10 @@ pub(crate) async fn open(
     idle: Option<Duration>,
 ) -> Result<Response, Error> {
     let Line { mut sender, limit, held } = line;
-    let name = Arc::clone(&held.in_flight.0.name);
-    let request = asking(request, &wanted, &held.in_flight, exchange);
-    let failed =
-        |error: hyper::Error| Error::new(Reason::UpstreamReset, format!("{name}: {error}"));
+    let endpoint = Arc::clone(&held.in_flight.0);
+    let (mut request, offer) = asking(request, &wanted, &held.in_flight, exchange);
+    expect::prepare(&mut request, exchange);
+    let failed = |error: hyper::Error| classify(&error, &endpoint, exchange);
     let answer = sender.send_request(request);
     let mut response = match limit {
         None => answer.await.map_err(failed)?,
@@ -112,16 +121,13 @@ pub(crate) async fn open(
             .map_err(|_| Error::new(Reason::UpstreamTimeout, "no answer to the upgrade"))?
             .map_err(failed)?,
     };
+    unspoiled(exchange)?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return declined(response, &wanted);
     }
-    let agreed = response
-        .headers()
-        .get(UPGRADE)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(wanted.protocol.as_bytes()));
-    if !agreed {
-        return Err(Error::new(Reason::BadResponse, "the upstream switched to another protocol"));
-    }
+    offer.check(response.headers())?;
+    // Nothing is left of this hop, but for what says that it switches.
+    incoming::accept(&mut response, wanted.h2.then_some(&SEC_WEBSOCKET_ACCEPT))?;
     let upstream = hyper::upgrade::on(&mut response);
     exchange.connection.state.tunnel.store(!wanted.h2, Ordering::Relaxed);
     exchange.decide_upgrade(Upgrade::Accepted);
@@ -130,17 +136,27 @@ pub(crate) async fn open(
     let record = Arc::new(Tunnel::default());
     let joined = Joined { held, exchange: Arc::clone(exchange), record: Arc::clone(&record), idle };
     tokio::spawn(joined.run(wanted.client, upstream));
-    let mut response = accepted(response.into_parts().0, h2);
+    let mut response = accepted(response.into_parts().0, h2, &offer);
     response.extensions_mut().insert(record);
     Ok(response)
 }
 
-/// The request as it asks the upstream to switch.
-fn asking(mut request: Request, wanted: &Wanted, line: &InFlight, exchange: &Exchange) -> Request {
+/// The request as it asks the upstream to switch, and what it offers.
+fn asking(
+    mut request: Request,
+    wanted: &Wanted,
+    line: &InFlight,
+    exchange: &Exchange,
+) -> (Request, Offer) {
     outgoing::for_h1(&mut request, &line.0, line.host(), &exchange.hop);
-    *request.method_mut() = Method::GET;
+    if wanted.h2 {
+        *request.method_mut() = Method::GET;
+    }
     *request.body_mut() = Body::empty();
     let headers = request.headers_mut();
+    headers.remove(CONTENT_LENGTH);
+    // `Connection` names one thing only here.
+    headers.remove(TE);
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, wanted.protocol.clone());
     if wanted.h2 {
@@ -150,7 +166,8 @@ fn asking(mut request: Request, wanted: &Wanted, line: &InFlight, exchange: &Exc
             headers.insert(SEC_WEBSOCKET_KEY, key);
         }
     }
-    request
+    let offer = Offer::new(wanted.protocol.clone(), headers);
+    (request, offer)
 }
 
 /// The upstream answered something else: an ordinary answer.
@@ -165,17 +182,13 @@ fn declined(
     Ok(response.map(Body::incoming))
 }
 
-fn accepted(mut head: http::response::Parts, h2: bool) -> Response {
+fn accepted(mut head: http::response::Parts, h2: bool, offer: &Offer) -> Response {
     if h2 {
         head.status = StatusCode::OK;
-        for name in [CONNECTION, UPGRADE] {
-            head.headers.remove(name);
-        }
         head.version = http::Version::HTTP_2;
-        outgoing::clean(&mut head.headers, &SEC_WEBSOCKET_ACCEPT);
     } else {
-        head.headers.remove(HeaderName::from_static("keep-alive"));
         head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        head.headers.insert(UPGRADE, offer.protocol().clone());
     }
     http::Response::from_parts(head, Body::empty())
 }

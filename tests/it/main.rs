@@ -18,7 +18,6 @@ mod lifecycle;
 mod listeners;
 mod observability;
 mod parts;
-mod refused_requests;
 mod reload;
 mod routing;
 mod scale;

@@ -90,7 +90,8 @@ fn when_one_side_ends_a_tunnel_the_other_learns_it() {
     let upstream = Raw::serve(|peer| {
         peer.head().unwrap();
         peer.send(
-            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
         );
         if peer.index == 0 {
             peer.gone();

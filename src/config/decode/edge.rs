@@ -10,8 +10,8 @@ use super::{
         diagnostic::{Diagnostic, Place},
         fields::{LISTENER, TLS},
         model::{
-            Address, Certificate, ClientIpFrom, Listener, ListenerLimits, ListenerTimeouts,
-            ListenerTls, Located, Name, Protocols, Tls,
+            Address, Certificate, ClientIpFrom, Listener, ListenerLimits, ListenerShares,
+            ListenerTimeouts, ListenerTls, Located, Name, Protocols, Tls,
         },
         tree::{Entry, Kind, Node},
     },
@@ -21,6 +21,9 @@ use super::{
     slot::Slot,
     twice,
 };
+
+/// Connections of a listener where nothing is written.
+const MAX_CONNECTIONS: usize = 20_000;
 
 /// All listeners; `:8080` where no file has any.
 pub(super) fn listeners(
@@ -71,17 +74,22 @@ fn plain(place: Place, address: Located<Address>) -> Listener {
         protocols: Protocols { h1: true, h2: true, h2c: false },
         trusted_proxies: Vec::new(),
         client_ip_from: ClientIpFrom::XForwardedFor,
-        max_connections: 20_000,
+        max_connections: MAX_CONNECTIONS,
         timeouts: ListenerTimeouts {
             handshake: Duration::from_secs(10),
             header: Duration::from_secs(10),
             idle: Duration::from_secs(75),
+            write: Duration::from_secs(60),
         },
         limits: ListenerLimits {
             header_size: 32 << 10,
             header_count: 100,
             uri_length: 8 << 10,
             h2_streams: 128,
+        },
+        shares: ListenerShares {
+            connections_per_client: MAX_CONNECTIONS.div_ceil(2),
+            handshakes: 1000,
         },
     }
 }
@@ -114,10 +122,13 @@ fn listener(r: &Reader<'_>, entry: &Entry) -> Option<Listener> {
         it.client_ip_from = client_ip_from(&slot).unwrap_or(ClientIpFrom::XForwardedFor);
     }
     set(&mut it.max_connections, f.get("max_connections").and_then(|slot| slot.count()));
+    // One address alone must not have all of them.
+    it.shares.connections_per_client = it.max_connections.div_ceil(2);
     if let Some(t) = f.child("timeouts") {
         set(&mut it.timeouts.handshake, t.get("handshake").and_then(|slot| slot.duration()));
         set(&mut it.timeouts.header, t.get("header").and_then(|slot| slot.duration()));
         set(&mut it.timeouts.idle, t.get("idle").and_then(|slot| slot.duration()));
+        set(&mut it.timeouts.write, t.get("write").and_then(|slot| slot.duration()));
     }
     if let Some(l) = f.child("limits") {
         let size = |slot: Slot<'_>| slot.size().and_then(|bytes| usize::try_from(bytes).ok());
@@ -126,6 +137,9 @@ fn listener(r: &Reader<'_>, entry: &Entry) -> Option<Listener> {
         set(&mut it.limits.uri_length, l.get("uri_length").and_then(size));
         let streams = l.get("h2_streams").and_then(|slot| slot.int());
         set(&mut it.limits.h2_streams, streams.and_then(|streams| u32::try_from(streams).ok()));
+        let count = |key| l.get(key).and_then(|slot| slot.count());
+        set(&mut it.shares.connections_per_client, count("connections_per_client"));
+        set(&mut it.shares.handshakes, count("handshakes"));
     }
     Some(it)
 }

@@ -15,6 +15,7 @@ use super::{
     reader::{Owner, Reader},
     slot::Slot,
 };
+use crate::server::gate::{is_claim, may_pass};
 
 /// The `metrics` section.
 pub(super) fn metrics(r: &Reader<'_>, node: Option<&Node>) -> Metrics {
@@ -83,6 +84,7 @@ pub(super) fn server(r: &Reader<'_>, node: Option<&Node>) -> Server {
         request_id_header: HeaderName::from_static("x-request-id"),
         request_id_from: RequestIdFrom::Trusted,
         via: true,
+        pass_headers: Vec::new(),
         merge_slashes: true,
         keep_encoded_slash: false,
         workers: 0,
@@ -110,6 +112,7 @@ pub(super) fn server(r: &Reader<'_>, node: Option<&Node>) -> Server {
         set(&mut server.request_id_from, from);
     }
     set(&mut server.via, f.get("via").and_then(|slot| slot.bool()));
+    set(&mut server.pass_headers, f.get("pass_headers").and_then(|slot| pass_headers(&slot)));
     if let Some(normalize) = f.child("normalize") {
         let merge = normalize.get("merge_slashes").and_then(|slot| slot.bool());
         set(&mut server.merge_slashes, merge);
@@ -118,6 +121,28 @@ pub(super) fn server(r: &Reader<'_>, node: Option<&Node>) -> Server {
     }
     set(&mut server.workers, f.get("workers").and_then(|slot| slot.count()));
     server
+}
+
+/// Only what would be taken out: a name that has no effect is a mistake.
+fn pass_headers(slot: &Slot<'_>) -> Option<Vec<HeaderName>> {
+    let mut names = Vec::new();
+    for item in slot.items()? {
+        match item.text().map(|text| HeaderName::from_bytes(text.as_bytes())) {
+            Some(Ok(name)) if may_pass(name.as_str()) => names.push(name),
+            Some(Ok(name)) if is_claim(name.as_str()) => {
+                let message = format!("`{name}` is not for {} to decide", item.subject());
+                let help = "`trusted_proxies` of a listener says who is believed in it";
+                item.error(message, Some(help.to_owned()));
+            }
+            Some(Ok(name)) => {
+                let message = format!("`{name}` in {} passes anyway", item.subject());
+                item.error(message, Some("leave it out".to_owned()));
+            }
+            Some(Err(_)) => item.wrong("names of headers", None),
+            None => {}
+        }
+    }
+    Some(names)
 }
 
 /// It stands in `Via` and `Proxy-Status`, so it must be a token.

@@ -50,7 +50,12 @@ pub(crate) static LISTENER: Section = Section {
             "beyond it connections are answered 503 and closed",
         ),
         field("timeouts", Type::Map(&LISTENER_TIMEOUTS), "", "time limits of a connection"),
-        field("limits", Type::Map(&LISTENER_LIMITS), "", "size limits of a request head"),
+        field(
+            "limits",
+            Type::Map(&LISTENER_LIMITS),
+            "",
+            "sizes of a request head, shares of a client",
+        ),
         moved("port", "address: \":8080\""),
         moved("bind", "address"),
         moved("listen", "address"),
@@ -72,6 +77,7 @@ pub(crate) static LISTENER_TIMEOUTS: Section = Section {
         field("handshake", SOME_TIME, "10s", "TLS handshake"),
         field("header", SOME_TIME, "10s", "a whole request head"),
         field("idle", SOME_TIME, "75s", "keep-alive with no request"),
+        field("write", SOME_TIME, "60s", "a client that takes nothing of its answer"),
     ],
 };
 
@@ -96,6 +102,18 @@ pub(crate) static LISTENER_LIMITS: Section = Section {
             Type::Int(1, 1000),
             "128",
             "concurrent streams of an HTTP/2 connection",
+        ),
+        field(
+            "connections_per_client",
+            Type::Int(1, 10_000_000),
+            "",
+            "of one address (IPv6: one /64), trusted proxies apart; by default half of `max_connections`",
+        ),
+        field(
+            "handshakes",
+            Type::Int(1, 10_000_000),
+            "1000",
+            "TLS handshakes under way, at most half of them one client's; beyond it closed",
         ),
     ],
 };

@@ -97,6 +97,12 @@ pub(crate) static SERVER: Section = Section {
         field("drain", Type::Map(&DRAIN), "", "what SIGTERM does"),
         field("request_id", Type::Map(&REQUEST_ID), "", "request ids"),
         field("via", Type::Bool, "true", "add Via"),
+        field(
+            "pass_headers",
+            Type::List,
+            "[]",
+            "headers that are otherwise taken out of requests: overrides and claims of identity",
+        ),
         field("normalize", Type::Map(&NORMALIZE), "", "canonical paths"),
         field("workers", Type::Int(0, 1024), "0", "threads; 0 is one per CPU; needs a restart"),
     ],

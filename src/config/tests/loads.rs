@@ -327,7 +327,7 @@ fn the_process() {
         "routes: { a: { respond: 200, layers: [{ name: audit, at: start, config: { n: 1, s: \"1\", f: [1.5, no, true, ~] } }] } }\n\
          logs: { level: debug, access: { format: combined, to: /var/log/x, only: { status: [404, 500-599], slower_than: 1s }, sample: 2.5%, query: drop } }\n\
          metrics: { path: /m, buckets: [5ms, 1s] }\nadmin: { address: none, socket: /run/x }\n\
-         server: { name: edge-1, drain: { delay: 0s }, request_id: { header: X-Id, accept_from: none }, normalize: { encoded_slash: keep }, workers: 4 }",
+         server: { name: edge-1, drain: { delay: 0s }, request_id: { header: X-Id, accept_from: none }, normalize: { encoded_slash: keep }, pass_headers: [X-HTTP-Method], workers: 4 }",
     );
     let access = config.logs.access.unwrap();
     assert_eq!(access.only_status, [(404, 404), (500, 599)]);
@@ -337,6 +337,7 @@ fn the_process() {
     assert!(config.admin.address.is_none());
     assert_eq!(config.server.drain_delay, Duration::ZERO);
     assert!(config.server.keep_encoded_slash && config.server.workers == 4);
+    assert_eq!(config.server.pass_headers, ["x-http-method"]);
     let layer = &config.routes["a"].layers[0];
     let expected = serde_json::json!({ "n": 1, "s": "1", "f": [1.5, "no", true, null] });
     assert_eq!((layer.at, &layer.config.value), (LayerPosition::Start, &expected));

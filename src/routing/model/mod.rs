@@ -119,6 +119,7 @@ fn host_takes(pattern: &str, host: &str) -> bool {
 }
 
 fn path_takes(spec: &Spec, path: &str) -> bool {
+    let path = path.replace("%3B", ";");
     let segments: Vec<&str> = path[1..].split('/').map(|s| s.split(';').next().unwrap()).collect();
     if let Some(at) = EXPRESSIONS.iter().position(|(text, _)| *text == spec.path) {
         return COMPILED[at].is_match(&format!("/{}", segments.join("/")));

@@ -82,7 +82,8 @@ impl Dice {
     }
 
     pub(super) fn request(&mut self) -> Request {
-        let segments = ["a", "a", "b", "b", "c", "d", "e", "aa", "ab", "x", "a;v", "b;v=1"];
+        let segments =
+            ["a", "a", "b", "b", "c", "d", "e", "aa", "ab", "x", "a;v", "b;v=1", "a%3Bv"];
         let mut path = String::new();
         for _ in 0..self.roll(5) {
             path.push('/');

@@ -86,9 +86,9 @@ families! {
     ACCEPT_ERRORS Counter "tidegate_accept_errors_total"
         ["listener"]
         "Failures to accept a connection.";
-    REFUSED Counter "tidegate_connections_refused_total"
-        ["listener"]
-        "Connections refused because the listener was full.";
+    CUT Counter "tidegate_connections_cut_total"
+        ["listener", "why"]
+        "Connections turned away, or ended by the gateway because of a limit.";
     HANDSHAKES Counter "tidegate_tls_handshakes_total"
         ["listener", "version", "result"]
         "TLS handshakes.";

@@ -37,6 +37,29 @@ pub enum Handshake {
     Timeout,
 }
 
+/// Why the gateway turned a connection away, or ended one that was open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// The listener has all the connections it may have.
+    MaxConnections,
+    /// Its client has all the connections one client may have.
+    ConnectionsPerClient,
+    /// Too many TLS handshakes are under way, in all or from this client.
+    Handshakes,
+    /// The TLS handshake took too long.
+    HandshakeTimeout,
+    /// No whole request head came in time.
+    HeaderTimeout,
+    /// The client took nothing of its answer for too long.
+    WriteTimeout,
+    /// HTTP/2: too many frames that ask for nothing.
+    H2ControlFrames,
+    /// HTTP/2: too many streams reset by either side, or refused.
+    H2Resets,
+    /// HTTP/2: too many requests that had to wait because the client takes no answers.
+    H2Memory,
+}
+
 /// The numbers of one listener.
 #[derive(Debug)]
 pub struct ListenerMetrics {
@@ -45,7 +68,7 @@ pub struct ListenerMetrics {
     in_flight: AtomicI64,
     connections: [AtomicI64; Protocol::ALL.len()],
     accept_errors: AtomicU64,
-    refused: AtomicU64,
+    cut: [AtomicU64; Cut::ALL.len()],
     /// By version and result. A handshake costs far more than this lock.
     handshakes: Mutex<BTreeMap<(&'static str, Handshake), u64>>,
 }
@@ -84,6 +107,37 @@ impl Handshake {
     }
 }
 
+// === impl Cut ===
+
+impl Cut {
+    /// In the order of the enum: each counts at its position.
+    const ALL: [Self; 9] = [
+        Self::MaxConnections,
+        Self::ConnectionsPerClient,
+        Self::Handshakes,
+        Self::HandshakeTimeout,
+        Self::HeaderTimeout,
+        Self::WriteTimeout,
+        Self::H2ControlFrames,
+        Self::H2Resets,
+        Self::H2Memory,
+    ];
+
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::MaxConnections => "max_connections",
+            Self::ConnectionsPerClient => "connections_per_client",
+            Self::Handshakes => "handshakes",
+            Self::HandshakeTimeout => "handshake_timeout",
+            Self::HeaderTimeout => "header_timeout",
+            Self::WriteTimeout => "write_timeout",
+            Self::H2ControlFrames => "h2_control_frames",
+            Self::H2Resets => "h2_resets",
+            Self::H2Memory => "h2_memory",
+        }
+    }
+}
+
 // === impl ListenerMetrics ===
 
 impl ListenerMetrics {
@@ -94,7 +148,7 @@ impl ListenerMetrics {
             in_flight: AtomicI64::new(0),
             connections: [const { AtomicI64::new(0) }; Protocol::ALL.len()],
             accept_errors: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
+            cut: [const { AtomicU64::new(0) }; Cut::ALL.len()],
             handshakes: Mutex::default(),
         }
     }
@@ -121,9 +175,9 @@ impl ListenerMetrics {
         self.accept_errors.fetch_add(1, Relaxed);
     }
 
-    /// A connection was refused because there are too many.
-    pub fn refused(&self) {
-        self.refused.fetch_add(1, Relaxed);
+    /// A connection was turned away or ended.
+    pub fn cut(&self, why: Cut) {
+        self.cut[why as usize].fetch_add(1, Relaxed);
     }
 
     /// A TLS handshake ended; `version` is empty when none was agreed on.
@@ -149,7 +203,9 @@ impl ListenerMetrics {
         }
         let errors = self.accept_errors.load(Relaxed) as f64;
         out.counter(families::ACCEPT_ERRORS, &[name], errors);
-        out.counter(families::REFUSED, &[name], self.refused.load(Relaxed) as f64);
+        for (why, count) in Cut::ALL.iter().zip(&self.cut) {
+            out.counter(families::CUT, &[name, why.word()], count.load(Relaxed) as f64);
+        }
         for ((version, result), count) in &*self.handshakes.lock() {
             let labels = [name, version, result.word()];
             out.counter(families::HANDSHAKES, &labels, *count as f64);

@@ -8,5 +8,6 @@ mod differential;
 mod framing;
 mod headers;
 mod http2;
+mod http2_floods;
 mod resources;
 mod targets;

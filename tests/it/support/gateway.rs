@@ -18,7 +18,8 @@ use super::{
     wait::{DEADLINE, eventually, within},
 };
 
-/// The binary under test.
+/// The binary under test. To measure an optimised one, `TIDEGATE_BINARY` names it for the gateways
+/// that tests start.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_tidegate");
 
 /// Ordinary tests share the machine; a test that measures takes it alone.
@@ -46,6 +47,8 @@ pub(crate) struct Builder {
 pub(crate) struct Usage {
     /// Resident memory in KiB.
     pub(crate) resident: u64,
+    /// Of it, what is the process's own: no pages of the binary.
+    pub(crate) own: u64,
     /// Threads.
     pub(crate) threads: usize,
     /// Open descriptors.
@@ -106,7 +109,8 @@ impl Builder {
         let home = self.home.unwrap_or_else(temporary);
         std::fs::write(home.path().join("routes.yaml"), complete(home.path(), yaml))
             .expect("a temporary directory can be written");
-        let mut words = self.wrapper.iter().map(String::as_str).chain([BINARY]);
+        let binary = std::env::var("TIDEGATE_BINARY").unwrap_or_else(|_| BINARY.to_owned());
+        let mut words = self.wrapper.iter().map(String::as_str).chain([&*binary]);
         let mut command = Command::new(words.next().expect("at least the binary"));
         command.args(words);
         command.args(["run", "-c"]).arg(home.path().join("routes.yaml"));
@@ -297,11 +301,14 @@ impl Gateway {
     pub(crate) fn usage(&self) -> Usage {
         let proc = PathBuf::from(format!("/proc/{}", self.process.pid()));
         let status = std::fs::read_to_string(proc.join("status")).expect("it runs");
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let resident = resident.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+        let memory = |name: &str| {
+            let rest = status.lines().find_map(|line| line.strip_prefix(name))?;
+            rest.split_whitespace().next()?.parse().ok()
+        };
         let count = |name: &str| std::fs::read_dir(proc.join(name)).expect("it runs").count();
         Usage {
-            resident: resident.expect("a living process has VmRSS"),
+            resident: memory("VmRSS:").expect("a living process has VmRSS"),
+            own: memory("RssAnon:").expect("a living process has RssAnon"),
             threads: count("task"),
             descriptors: count("fd"),
         }

@@ -3,15 +3,21 @@
 //! and raise a panic of theirs in the test that owns them.
 
 pub(crate) mod certs;
+pub(crate) mod crowd;
 pub(crate) mod flask;
+pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod grpc;
 pub(crate) mod h2client;
+pub(crate) mod h2frames;
+pub(crate) mod h2upstream;
 pub(crate) mod http;
 pub(crate) mod nginx;
 pub(crate) mod prelude;
 pub(crate) mod process;
 pub(crate) mod raw;
+pub(crate) mod recorder;
+pub(crate) mod strict;
 pub(crate) mod tls;
 pub(crate) mod tools;
 pub(crate) mod wait;

@@ -109,6 +109,14 @@ const VALUES: &[Case] = &[
         ],
     ),
     (
+        "server: { pass_headers: [X-Http-Method, x-user, X-Forwarded-For, \"a b\"] }",
+        &[
+            "4:41: `x-user` in `pass_headers` in `server` passes anyway (leave it out)",
+            "4:49: `x-forwarded-for` is not for `pass_headers` in `server` to decide (`trusted_proxies` of a listener says who is believed in it)",
+            "4:66: `pass_headers` in `server` must be names of headers, not `a b`",
+        ],
+    ),
+    (
         "admin: { address: 9900, ui: true }",
         &[
             "4:19: `9900` is not an address (did you mean `:9900`?)",

@@ -1,0 +1,458 @@
+//! Reads the frame headers of an HTTP/2 connection as they pass, in both directions, to know what
+//! `h2` does not tell: which streams are open on the wire, and whether the client makes us work
+//! without asking anything. Pure: bytes and a time in, verdict out; payloads are only skipped.
+//!
+//! Frames that carry no request are paid for. A connection starts with some credit, gets a little
+//! every second and more for every request and every piece of a body, so that a client may send as
+//! many of them as its work calls for (gRPC measures with a PING for each answer, browsers send a
+//! PRIORITY_UPDATE for each request), and a flood ends in GOAWAY with ENHANCE_YOUR_CALM.
+
+use crate::telemetry::metrics::Cut;
+
+/// Why a connection was ended with ENHANCE_YOUR_CALM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flood {
+    /// Frames that ask for nothing: PING, SETTINGS, PRIORITY, WINDOW_UPDATE, unknown ones.
+    Control = 1,
+    /// Streams reset by either side, and requests refused by the gate.
+    Resets = 2,
+    /// Requests that had to wait because answers wait for the client's windows.
+    Memory = 3,
+}
+
+/// The frames of one connection.
+#[derive(Debug)]
+pub(crate) struct Frames {
+    inbound: Edges,
+    outbound: Edges,
+    /// Bytes of the preface still to come.
+    preface: usize,
+    /// Highest stream the client has opened.
+    last: u32,
+    /// Streams open on the wire, ascending.
+    open: Vec<u32>,
+    settings: Settings,
+    control: Bucket,
+    resets: Bucket,
+}
+
+/// What is read of the client's settings.
+#[derive(Debug)]
+struct Settings {
+    entry: [u8; SETTING],
+    have: usize,
+    /// `SETTINGS_INITIAL_WINDOW_SIZE`.
+    window: u32,
+}
+
+/// Where in a sequence of frames we are.
+#[derive(Debug, Default)]
+struct Edges {
+    header: [u8; HEADER],
+    /// Bytes of the header that have come.
+    have: usize,
+    /// Bytes of the payload still to come.
+    left: usize,
+    /// Type of the frame they belong to.
+    kind: u8,
+}
+
+/// A frame header (RFC 9113 section 4.1).
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    length: usize,
+    kind: u8,
+    flags: u8,
+    stream: u32,
+}
+
+/// Credit that comes back with time and with work.
+#[derive(Debug)]
+struct Bucket {
+    credit: u32,
+    /// Most it may hold.
+    most: u32,
+    /// What comes back in a second.
+    per_second: u32,
+    /// Nanoseconds at which time was last turned into credit.
+    since: u64,
+}
+
+const HEADER: usize = 9;
+const PREFACE: usize = 24;
+const SETTING: usize = 6;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const INITIAL_WINDOW: u16 = 4;
+/// A client with smaller windows cannot take an answer in pieces worth sending; none that means to
+/// read has them.
+const NARROW: u32 = 4096;
+
+/// More streams than any listener allows: the client opens them without reading that it may not.
+const MOST_OPEN: usize = 4096;
+/// Control frames a request may bring with it.
+const PER_REQUEST: u32 = 8;
+/// What a request refused by the gate costs, in resets: HTTP/1 closes the connection at once.
+const REFUSED: u32 = 20;
+
+// === impl Frames ===
+
+impl Frames {
+    /// A connection that begins now, with its preface.
+    pub(crate) const fn new(now: u64) -> Self {
+        Self {
+            inbound: Edges::new(),
+            outbound: Edges::new(),
+            preface: PREFACE,
+            last: 0,
+            open: Vec::new(),
+            settings: Settings { entry: [0; SETTING], have: 0, window: 65_535 },
+            control: Bucket::new(1000, 100, now),
+            resets: Bucket::new(500, 50, now),
+        }
+    }
+
+    /// Looks at bytes from the client. `Err`: the connection must end.
+    pub(crate) fn read(&mut self, mut bytes: &[u8], now: u64) -> Result<(), Flood> {
+        let preface = self.preface.min(bytes.len());
+        self.preface -= preface;
+        bytes = &bytes[preface..];
+        loop {
+            let payload = self.inbound.payload(&mut bytes);
+            if self.inbound.kind == SETTINGS {
+                self.settings.read(payload);
+            }
+            let Some(frame) = self.inbound.header(&mut bytes) else { return Ok(()) };
+            self.take_read(frame, now)?;
+        }
+    }
+
+    fn take_read(&mut self, frame: Frame, now: u64) -> Result<(), Flood> {
+        match frame.kind {
+            HEADERS => {
+                self.control.earn(PER_REQUEST);
+                if frame.stream > self.last {
+                    self.last = frame.stream;
+                    self.open.push(frame.stream);
+                }
+                if self.open.len() > MOST_OPEN {
+                    return Err(Flood::Memory);
+                }
+            }
+            DATA if frame.length > 0 => self.control.earn(1),
+            // h2 bounds them.
+            DATA | CONTINUATION => {}
+            RST_STREAM => {
+                self.close(frame.stream);
+                return self.resets.spend(1, now).ok_or(Flood::Resets);
+            }
+            kind => {
+                if kind == SETTINGS {
+                    self.settings.have = 0;
+                }
+                return self.control.spend(1, now).ok_or(Flood::Control);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at bytes on their way to the client.
+    pub(crate) fn wrote(&mut self, mut bytes: &[u8], now: u64) -> Result<(), Flood> {
+        loop {
+            self.outbound.payload(&mut bytes);
+            let Some(frame) = self.outbound.header(&mut bytes) else { return Ok(()) };
+            match frame.kind {
+                DATA | HEADERS => {
+                    self.control.earn(1);
+                    if frame.flags & END_STREAM != 0 && self.close(frame.stream) {
+                        self.resets.earn(1);
+                    }
+                }
+                // The client made us do it (CVE-2025-8671). After an answer it only says that the
+                // rest of the request is not wanted.
+                RST_STREAM if self.close(frame.stream) => {
+                    self.resets.spend(1, now).ok_or(Flood::Resets)?;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The gate refused requests of this connection.
+    pub(crate) fn refused(&mut self, requests: u32, now: u64) -> Result<(), Flood> {
+        self.resets.spend(requests.saturating_mul(REFUSED), now).ok_or(Flood::Resets)
+    }
+
+    /// Streams the wire has seen begin and not end.
+    pub(crate) fn open(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether answers can hardly be sent.
+    pub(crate) const fn is_narrow(&self) -> bool {
+        self.settings.window < NARROW
+    }
+
+    /// What is written last, or nothing in the middle of another frame.
+    /// `why` has less than 200 bytes.
+    pub(crate) fn goaway(&self, why: &str) -> Vec<u8> {
+        if !self.outbound.is_between() {
+            return Vec::new();
+        }
+        const GOAWAY: u8 = 7;
+        const ENHANCE_YOUR_CALM: u32 = 11;
+        let why = why.as_bytes();
+        let mut frame = Vec::with_capacity(HEADER + 8 + why.len());
+        frame.extend_from_slice(&[0, 0, 8 + why.len() as u8, GOAWAY, 0, 0, 0, 0, 0]);
+        frame.extend_from_slice(&self.last.to_be_bytes());
+        frame.extend_from_slice(&ENHANCE_YOUR_CALM.to_be_bytes());
+        frame.extend_from_slice(why);
+        frame
+    }
+
+    fn close(&mut self, stream: u32) -> bool {
+        let found = self.open.binary_search(&stream);
+        if let Ok(at) = found {
+            self.open.remove(at);
+        }
+        found.is_ok()
+    }
+}
+
+// === impl Edges ===
+
+impl Edges {
+    const fn new() -> Self {
+        Self { header: [0; HEADER], have: 0, left: 0, kind: 0 }
+    }
+
+    /// What is there of the payload of the current frame.
+    fn payload<'b>(&mut self, bytes: &mut &'b [u8]) -> &'b [u8] {
+        let (payload, rest) = bytes.split_at(self.left.min(bytes.len()));
+        self.left -= payload.len();
+        *bytes = rest;
+        payload
+    }
+
+    /// The header of the next frame, once the payload before it is over.
+    fn header(&mut self, bytes: &mut &[u8]) -> Option<Frame> {
+        if self.left > 0 {
+            return None;
+        }
+        let (head, rest) = bytes.split_at((HEADER - self.have).min(bytes.len()));
+        self.header[self.have..self.have + head.len()].copy_from_slice(head);
+        self.have += head.len();
+        *bytes = rest;
+        if self.have < HEADER {
+            return None;
+        }
+        self.have = 0;
+        let [a, b, c, kind, flags, stream @ ..] = self.header;
+        let length = u32::from_be_bytes([0, a, b, c]) as usize;
+        (self.left, self.kind) = (length, kind);
+        Some(Frame { length, kind, flags, stream: u32::from_be_bytes(stream) & 0x7fff_ffff })
+    }
+
+    const fn is_between(&self) -> bool {
+        self.have == 0 && self.left == 0
+    }
+}
+
+// === impl Settings ===
+
+impl Settings {
+    fn read(&mut self, payload: &[u8]) {
+        for &byte in payload {
+            self.entry[self.have] = byte;
+            self.have = (self.have + 1) % SETTING;
+            if self.have == 0 {
+                let [a, b, window @ ..] = self.entry;
+                if u16::from_be_bytes([a, b]) == INITIAL_WINDOW {
+                    self.window = u32::from_be_bytes(window);
+                }
+            }
+        }
+    }
+}
+
+// === impl Bucket ===
+
+impl Bucket {
+    const fn new(most: u32, per_second: u32, now: u64) -> Self {
+        Self { credit: most, most, per_second, since: now }
+    }
+
+    fn earn(&mut self, credit: u32) {
+        self.credit = (self.credit + credit).min(self.most);
+    }
+
+    /// Takes credit; `None` when there is not enough.
+    fn spend(&mut self, credit: u32, now: u64) -> Option<()> {
+        if self.credit < credit {
+            self.refill(now);
+        }
+        self.credit = self.credit.checked_sub(credit)?;
+        Some(())
+    }
+
+    /// Turns the time since the last look into credit.
+    fn refill(&mut self, now: u64) {
+        const SECOND: u64 = 1_000_000_000;
+        let passed = now.saturating_sub(self.since);
+        let credit = passed.saturating_mul(u64::from(self.per_second)) / SECOND;
+        if credit > 0 {
+            self.since = now;
+            self.earn(u32::try_from(credit.min(u64::from(self.most))).unwrap_or(self.most));
+        }
+    }
+}
+
+// === impl Flood ===
+
+impl Flood {
+    /// From its number.
+    pub(crate) const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Control),
+            2 => Some(Self::Resets),
+            3 => Some(Self::Memory),
+            _ => None,
+        }
+    }
+}
+
+impl From<Flood> for Cut {
+    fn from(flood: Flood) -> Self {
+        match flood {
+            Flood::Control => Self::H2ControlFrames,
+            Flood::Resets => Self::H2Resets,
+            Flood::Memory => Self::H2Memory,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+    const UNKNOWN: u8 = 0xbe;
+
+    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+        let mut frame = vec![length[1], length[2], length[3], kind, flags];
+        frame.extend_from_slice(&stream.to_be_bytes());
+        frame.extend_from_slice(payload);
+        frame
+    }
+
+    fn begun() -> Frames {
+        let mut frames = Frames::new(0);
+        frames.read(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0).expect("no flood");
+        frames
+    }
+
+    #[test]
+    fn streams_open_with_headers_and_close_with_an_end_from_either_side() {
+        let mut frames = begun();
+        for stream in [1, 3, 5, 7] {
+            frames.read(&frame(HEADERS, 5, stream, b"head"), 0).expect("no flood");
+        }
+        // Trailers open nothing.
+        frames.read(&frame(HEADERS, 5, 3, b"tail"), 0).expect("no flood");
+        assert_eq!(frames.open(), 4);
+        frames.wrote(&frame(HEADERS, 4, 1, b"200"), 0).expect("no flood");
+        assert_eq!(frames.open(), 4);
+        frames.wrote(&frame(DATA, END_STREAM, 1, b"x"), 0).expect("no flood");
+        frames.wrote(&frame(HEADERS, 5, 3, b"204"), 0).expect("no flood");
+        frames.read(&frame(RST_STREAM, 0, 5, &[0; 4]), 0).expect("no flood");
+        frames.wrote(&frame(RST_STREAM, 0, 7, &[0; 4]), 0).expect("no flood");
+        assert_eq!(frames.open(), 0);
+    }
+
+    #[test]
+    fn control_frames_are_paid_by_time_and_by_requests() {
+        let mut frames = begun();
+        let unknown = frame(UNKNOWN, 0, 0, &[]);
+        let flood = |frames: &mut Frames, now| (0..).find(|_| frames.read(&unknown, now).is_err());
+        assert_eq!(flood(&mut frames, 0), Some(1000));
+        assert_eq!(flood(&mut frames, SECOND), Some(100));
+        frames.read(&frame(HEADERS, 5, 1, b""), SECOND).expect("no flood");
+        assert_eq!(flood(&mut frames, SECOND), Some(8));
+        frames.wrote(&frame(DATA, 0, 1, b"x"), SECOND).expect("no flood");
+        assert_eq!(flood(&mut frames, SECOND), Some(1));
+        assert_eq!(flood(&mut frames, 100 * SECOND), Some(1000), "credit has a limit");
+    }
+
+    #[test]
+    fn resets_of_both_sides_and_refusals_share_one_budget() {
+        let mut frames = begun();
+        let mut stream = 1;
+        let mut reset = |frames: &mut Frames, by_us: bool| {
+            stream += 2;
+            frames.read(&frame(HEADERS, 5, stream, b""), 0)?;
+            let reset = frame(RST_STREAM, 0, stream, &[0; 4]);
+            if by_us { frames.wrote(&reset, 0) } else { frames.read(&reset, 0) }
+        };
+        for _ in 0..200 {
+            reset(&mut frames, true).expect("no flood");
+            reset(&mut frames, false).expect("no flood");
+        }
+        frames.refused(4, 0).expect("no flood");
+        let more = (0..).find(|_| reset(&mut frames, true).is_err());
+        assert_eq!(more, Some(20));
+    }
+
+    #[test]
+    fn tiny_windows_are_seen_however_the_settings_are_cut() {
+        let entries = [0, 3, 0, 0, 0, 100, 0, 4, 0, 0, 0, 1];
+        for step in 1..40 {
+            let mut frames = begun();
+            for piece in frame(SETTINGS, 0, 0, &entries).chunks(step) {
+                frames.read(piece, 0).expect("no flood");
+            }
+            assert!(frames.is_narrow());
+            frames.read(&frame(SETTINGS, 0, 0, &[0, 4, 0, 1, 0, 0]), 0).expect("no flood");
+            assert!(!frames.is_narrow());
+        }
+    }
+
+    #[test]
+    fn the_last_word_is_a_whole_frame_between_frames_and_nothing_inside_one() {
+        let mut frames = begun();
+        frames.read(&frame(HEADERS, 5, 9, b""), 0).expect("no flood");
+        let last = frames.goaway("h2_resets");
+        assert_eq!(&last[..9], [0, 0, 17, 7, 0, 0, 0, 0, 0]);
+        assert_eq!(&last[9..17], [0, 0, 0, 9, 0, 0, 0, 11]);
+        assert_eq!(&last[17..], b"h2_resets");
+        frames.wrote(&frame(DATA, 0, 9, b"hello")[..10], 0).expect("no flood");
+        assert!(frames.goaway("h2_resets").is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn however_it_is_cut_the_same_streams_are_open(
+            bytes in proptest::collection::vec(any::<u8>(), 0..400),
+            kinds in proptest::collection::vec((0u8..12, 0u8..8, 0u32..9), 0..20),
+            step in 1usize..40
+        ) {
+            let mut all = Vec::new();
+            for (at, (kind, flags, stream)) in kinds.into_iter().enumerate() {
+                all.extend(frame(kind, flags, stream, &bytes[..bytes.len().min(at * 7)]));
+            }
+            all.extend(bytes);
+            let (mut whole, mut cut) = (begun(), begun());
+            let verdict = whole.read(&all, 0);
+            let pieces = all.chunks(step).try_for_each(|piece| cut.read(piece, 0));
+            prop_assert_eq!(verdict, pieces);
+            prop_assert_eq!(whole.open, cut.open);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The head of an upstream's answer, judged as strictly as a request's: refused when two readers
+//! could disagree on where the answer ends, then freed of what belongs to the hop it came over.
+//! Stands between the connection and everything that handles an answer.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode, Version,
+    header::{CONTENT_LENGTH, PROXY_AUTHENTICATE, TRANSFER_ENCODING, UPGRADE},
+};
+
+use crate::{
+    error::{Error, Reason},
+    server::forwarding,
+};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("proxy-authentication-info");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Most fields of an answer. hyper has the same limit for HTTP/1; HTTP/2 counts bytes only.
+const MOST_FIELDS: usize = 100;
+
+/// What one look at the fields has found.
+#[derive(Default)]
+struct Found {
+    connection: bool,
+    hop: bool,
+    via: bool,
+    own: bool,
+    chunked: bool,
+    /// There is a `Content-Length`, and whether it says 0.
+    length: Option<bool>,
+}
+
+/// Refuses an answer whose status or framing cannot be trusted, and takes out what belongs to the
+/// upstream's hop and what `ours` names. Returns whether there is a `Via`. Whoever is refused must
+/// not be asked again on the same connection.
+pub(crate) fn accept<B>(
+    response: &mut http::Response<B>,
+    ours: Option<&HeaderName>,
+) -> Result<bool, Error> {
+    let (status, version) = (response.status(), response.version());
+    let headers = response.headers_mut();
+    if status.as_u16() > 599 {
+        return Err(bad("a status above 599"));
+    }
+    if headers.len() > MOST_FIELDS {
+        return Err(Error::new(Reason::ResponseTooLarge, "an answer with too many fields"));
+    }
+    let found = look(headers, ours)?;
+    if found.chunked {
+        if found.length.is_some() {
+            return Err(bad("an answer with Content-Length and Transfer-Encoding"));
+        }
+        if version == Version::HTTP_10 {
+            return Err(bad("Transfer-Encoding in an HTTP/1.0 answer"));
+        }
+    }
+    if status == StatusCode::NO_CONTENT || status.is_informational() {
+        // No body whatever they say (RFC 9112 section 6.3). Many servers say that it has 0 bytes;
+        // anything else is one more framing.
+        if found.chunked || found.length == Some(false) {
+            return Err(bad("a body announced where there is none"));
+        }
+        if found.length.is_some() {
+            headers.remove(CONTENT_LENGTH);
+        }
+    }
+    if found.connection {
+        forwarding::remove_connection(headers);
+    }
+    if found.hop {
+        for name in [KEEP_ALIVE, TRANSFER_ENCODING, UPGRADE, PROXY_CONNECTION] {
+            headers.remove(name);
+        }
+        headers.remove(PROXY_AUTHENTICATE);
+        headers.remove(PROXY_AUTHENTICATION_INFO);
+    }
+    if found.own
+        && let Some(ours) = ours
+    {
+        headers.remove(ours);
+    }
+    Ok(found.via)
+}
+
+/// One look at every field is cheaper than asking for each of these, which are seldom there.
+fn look(headers: &HeaderMap, ours: Option<&HeaderName>) -> Result<Found, Error> {
+    let mut found = Found::default();
+    for (name, value) in headers {
+        match name.as_str() {
+            "content-length" => {
+                let zero = value.as_bytes() == b"0";
+                if found.length.replace(zero).is_some() {
+                    return Err(bad("an answer with two Content-Length"));
+                }
+                if !is_length(value) {
+                    return Err(bad("a Content-Length that is no length"));
+                }
+            }
+            "transfer-encoding" => {
+                found.hop = true;
+                let once = !std::mem::replace(&mut found.chunked, true);
+                if !once || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
+                    return Err(bad("a Transfer-Encoding other than `chunked`, once"));
+                }
+            }
+            "connection" => found.connection = true,
+            "keep-alive"
+            | "upgrade"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authentication-info" => found.hop = true,
+            "via" => found.via = true,
+            other => found.own |= ours.is_some_and(|ours| other == ours.as_str()),
+        }
+    }
+    Ok(found)
+}
+
+/// Digits, and few enough to be a number everywhere. hyper does not look at the lengths of answers
+/// without a body, and takes a list of equal ones.
+fn is_length(value: &HeaderValue) -> bool {
+    matches!(value.len(), 1..=19) && value.as_bytes().iter().all(u8::is_ascii_digit)
+}
+
+fn bad(detail: &str) -> Error {
+    Error::new(Reason::BadResponse, detail)
+}
+
+/// Trailer fields that would mean something else in a head are not passed on (RFC 9110 section
+/// 6.5.1).
+pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
+    const NEVER: [&str; 9] = [
+        "content-length",
+        "transfer-encoding",
+        "host",
+        "authorization",
+        "connection",
+        "te",
+        "trailer",
+        "forwarded",
+        "x-real-ip",
+    ];
+    let claims = |name: &str| NEVER.contains(&name) || name.starts_with("x-forwarded-");
+    // Many applications cannot tell `_` from `-`.
+    let alias = |name: &str| name.contains('_') && claims(&name.replace('_', "-"));
+    let claimed = trailers.keys().filter(|name| claims(name.as_str()) || alias(name.as_str()));
+    for name in claimed.cloned().collect::<Vec<_>>() {
+        trailers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(
+        status: u16,
+        version: Version,
+        fields: &[(&str, &str)],
+    ) -> Result<Vec<String>, Reason> {
+        let mut response = http::Response::builder().status(status).version(version);
+        for (name, value) in fields {
+            response = response.header(*name, *value);
+        }
+        let mut response = response.body(()).expect("a response");
+        accept(&mut response, Some(&HeaderName::from_static("x-request-id")))
+            .map(|_| response.headers().keys().map(ToString::to_string).collect())
+            .map_err(|error| error.reason())
+    }
+
+    #[test]
+    fn one_framing_and_a_status_are_asked_of_an_answer() {
+        let (cl, te, h11) = ("content-length", "transfer-encoding", Version::HTTP_11);
+        let passes: [(u16, &[(&str, &str)], &[&str]); 6] = [
+            (200, &[(cl, "5")], &[cl]),
+            (200, &[(te, "Chunked")], &[]),
+            (304, &[(cl, "5")], &[cl]),
+            (204, &[(cl, "0")], &[]),
+            (599, &[], &[]),
+            (200, &[("connection", "x-internal"), ("x-internal", "1"), ("x-request-id", "2")], &[]),
+        ];
+        for (status, fields, left) in passes {
+            assert_eq!(judge(status, h11, fields).expect("an answer"), left, "{fields:?}");
+        }
+        let refused: [(u16, &[(&str, &str)]); 15] = [
+            (200, &[(cl, "5"), (te, "chunked")]),
+            (200, &[(cl, "5"), (cl, "5")]),
+            (200, &[(cl, "5, 5")]),
+            (200, &[(cl, "")]),
+            (200, &[(cl, "+5")]),
+            (200, &[(cl, "-1")]),
+            (200, &[(cl, "18446744073709551616")]),
+            (200, &[(te, "gzip, chunked")]),
+            (200, &[(te, "chunked, chunked")]),
+            (200, &[(te, "chunked"), (te, "chunked")]),
+            (200, &[(te, "")]),
+            (204, &[(te, "chunked")]),
+            (204, &[(cl, "5")]),
+            (103, &[(cl, "5")]),
+            (600, &[]),
+        ];
+        for (status, fields) in refused {
+            assert_eq!(judge(status, h11, fields), Err(Reason::BadResponse), "{status} {fields:?}");
+        }
+        assert!(judge(200, Version::HTTP_10, &[(te, "chunked")]).is_err());
+        let many: Vec<_> = (0..101).map(|_| ("x", "y")).collect();
+        assert_eq!(judge(200, Version::HTTP_2, &many), Err(Reason::ResponseTooLarge));
+    }
+}

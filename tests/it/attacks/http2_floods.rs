@@ -1,0 +1,179 @@
+//! Rows 60 to 67 at once on many connections: what a bystander notices, and what it costs in memory.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use crate::support::{
+    frames::{
+        CONTINUATION, DATA, END_STREAM, Field, Frames, HEADERS, INITIAL_WINDOW, PING, PRIORITY,
+        UNKNOWN, block, frame, get, headers, reset, settings, window,
+    },
+    gateway::alone,
+    prelude::*,
+};
+
+/// Connections of the attacker at any time.
+const ATTACKERS: usize = 20;
+/// How long each attack lasts.
+const LASTS: Duration = Duration::from_millis(600);
+/// Requests of the bystander per measurement, at least.
+const SAMPLES: usize = 200;
+
+/// What one connection of an attack does, until it is ended or told to stop.
+type Attack = fn(&mut Frames, &AtomicBool);
+
+/// Sends pieces of a flood as fast as they are taken.
+fn pour(client: &mut Frames, stop: &AtomicBool, mut flood: impl FnMut(u32) -> Vec<u8>) {
+    for batch in 0..100_000 {
+        let frames: Vec<u8> = (batch * 50..(batch + 1) * 50).flat_map(&mut flood).collect();
+        if stop.load(Ordering::Relaxed) || !client.send(frames) {
+            return;
+        }
+    }
+}
+
+/// Opens as many streams as are let in and then takes nothing.
+fn hold(client: &mut Frames, stop: &AtomicBool, fields: &[Field<'_>]) {
+    for n in 0..128 {
+        client.send(headers(2 * n + 1, END_STREAM, fields));
+    }
+    while !stop.load(Ordering::Relaxed) && client.send(frame(PING, 0, 0, &[0; 8])) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+const ATTACKS: [(&str, &[(u16, u32)], Attack); 12] = [
+    ("bomb", &[(INITIAL_WINDOW, 0)], |client, stop| {
+        hold(client, stop, &get("/", &vec![(b"x".as_slice(), b"".as_slice()); 400]));
+    }),
+    ("bomb of cookie crumbs", &[(INITIAL_WINDOW, 0)], |client, stop| {
+        hold(client, stop, &get("/", &vec![(b"cookie".as_slice(), b"".as_slice()); 400]));
+    }),
+    ("bomb within the limits", &[(INITIAL_WINDOW, 0)], |client, stop| {
+        hold(client, stop, &get("/", &vec![(b"x".as_slice(), b"".as_slice()); 90]));
+    }),
+    ("large answers, closed window", &[(INITIAL_WINDOW, 0)], |client, stop| {
+        hold(client, stop, &get("/large", &[]));
+    }),
+    ("large answers, window of one", &[(INITIAL_WINDOW, 1)], |client, stop| {
+        hold(client, stop, &get("/large", &[]));
+    }),
+    ("large answers, no reading", &[(INITIAL_WINDOW, 1 << 30)], |client, stop| {
+        client.send(window(0, 1 << 30));
+        hold(client, stop, &get("/large", &[]));
+    }),
+    ("rapid reset", &[], |client, stop| {
+        pour(client, stop, |n| {
+            [headers(2 * n + 1, END_STREAM, &get("/", &[])), reset(2 * n + 1)].concat()
+        });
+    }),
+    ("PING", &[], |client, stop| pour(client, stop, |_| frame(PING, 0, 0, &[0; 8]))),
+    ("SETTINGS", &[], |client, stop| pour(client, stop, |_| settings(&[]))),
+    ("PRIORITY and unknown", &[], |client, stop| {
+        pour(client, stop, |n| {
+            [frame(PRIORITY, 0, 2 * n + 1, &[0, 0, 0, 0, 1]), frame(UNKNOWN, 0, 0, &[0; 30])]
+                .concat()
+        });
+    }),
+    ("empty DATA", &[], |client, stop| {
+        let mut post = get("/", &[]);
+        post[0].1 = b"POST";
+        client.send(headers(1, 0, &post));
+        pour(client, stop, |_| frame(DATA, 0, 1, b""));
+    }),
+    ("CONTINUATION", &[], |client, stop| {
+        client.send(frame(HEADERS, END_STREAM, 1, &block(&get("/", &[]))));
+        pour(client, stop, |_| frame(CONTINUATION, 0, 1, b""));
+    }),
+];
+
+/// Times of the requests of a client that does nothing wrong.
+fn bystander(client: &mut Client, lasts: Duration) -> Vec<Duration> {
+    let begun = Instant::now();
+    let mut times = Vec::new();
+    while times.len() < SAMPLES || begun.elapsed() < lasts {
+        let sent = Instant::now();
+        let answer = client.exchange("GET", "a", "/clean", &[]);
+        times.push(sent.elapsed());
+        assert_eq!(answer.status, 200);
+        pause(Duration::from_millis(2));
+    }
+    times.sort();
+    times
+}
+
+fn p99(times: &[Duration]) -> Duration {
+    times[times.len() * 99 / 100]
+}
+
+/// Keeps the attack up on so many connections until told to stop.
+fn attack(address: SocketAddr, with: &'static [(u16, u32)], attack: Attack) -> impl FnOnce() {
+    let stop = Arc::new(AtomicBool::new(false));
+    let attackers: Vec<_> = (0..ATTACKERS)
+        .map(|_| {
+            let stop = Arc::clone(&stop);
+            std::thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    attack(&mut Frames::connect(address, with), &stop);
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            })
+        })
+        .collect();
+    move || {
+        stop.store(true, Ordering::Relaxed);
+        for attacker in attackers {
+            attacker.join().expect("an attacker does not panic");
+        }
+    }
+}
+
+#[test]
+fn rows_60_to_67_a_bystander_hardly_notices_and_the_memory_comes_back() {
+    let _alone = alone();
+    let upstream = Raw::serve(|peer| {
+        let large = vec![b'x'; 300_000];
+        while let Some(request) = peer.head() {
+            peer.ok(if request.word(1) == "/large" { &large } else { b"fine" });
+        }
+    });
+    // Connections to an upstream are not what is measured here.
+    let other = Raw::text("fine");
+    let gateway = Gateway::builder().measured().start(&format!(
+        "listeners: {{ http: {{ address: \"127.0.0.1:0\", protocols: [h1, h2c] }} }}\n\
+         logs: {{ access: {{ to: /dev/null }} }}\n\
+         routes: {{ app: {{ to: \"{}\" }}, clean: {{ match: /clean, to: \"{}\" }} }}\n",
+        upstream.url(),
+        other.url()
+    ));
+    let address = gateway.addr("http");
+    let mut client = gateway.client();
+    bystander(&mut client, LASTS);
+    for (name, with, run) in ATTACKS {
+        let quiet = p99(&bystander(&mut client, LASTS));
+        let before = gateway.usage().resident;
+        let stop = attack(address, with, run);
+        let mut peak = 0;
+        let mut times = Vec::new();
+        for _ in 0..5 {
+            times.extend(bystander(&mut client, LASTS / 5));
+            peak = peak.max(gateway.usage().resident);
+        }
+        stop();
+        times.sort();
+        pause(Duration::from_millis(1500));
+        let after = gateway.usage().resident;
+        println!(
+            "{name}: p99 {:?} -> {:?}; RSS {before} -> {peak} -> {after} KiB (+{})",
+            quiet,
+            p99(&times),
+            peak.saturating_sub(before)
+        );
+    }
+}
