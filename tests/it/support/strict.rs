@@ -191,15 +191,21 @@ fn is_target(target: &[u8], method: &[u8], side: Side) -> bool {
         [b'/', ..] | [b'h' | b'H', ..] if absolute || target[0] == b'/' => {
             let end = target.iter().position(|&b| b == b'?').unwrap_or(target.len());
             let (path, query) = target.split_at(end);
-            path.iter().all(|&b| is_path(b)) && query.iter().all(|&b| b == b'?' || is_path(b))
+            path.iter().all(|&b| is_path(b, side)) && query.iter().all(|&b| is_query(b))
         }
         _ => false,
     }
 }
 
-/// RFC 3986 section 3.3, and the brackets everybody sends.
-fn is_path(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:@[]".contains(&byte)
+/// RFC 3986 section 3.3, and the brackets everybody sends. What else browsers send the gateway escapes.
+fn is_path(byte: u8, side: Side) -> bool {
+    let escaped = side == Side::Client && b"^{|}".contains(&byte);
+    byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:@[]".contains(&byte) || escaped
+}
+
+/// What browsers send in a query (WHATWG URL, the query percent-encode set).
+fn is_query(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !b"#\"<>".contains(&byte)
 }
 
 fn field(text: &[u8]) -> Step<(String, String)> {

@@ -649,8 +649,6 @@ fn as_http1(pseudo: &HashMap<String, String>, regular: &[(String, String)]) -> O
     }
     // The library that holds targets drops a fragment.
     let path = path.split('#').next().unwrap_or_default();
-    // What the gateway escapes, and HTTP/1 must not have.
-    let path = path.replace(['"', '<', '>', '^', '`', '{', '|', '}'], "%22");
     let mut text = format!("{method} {path} HTTP/1.1\r\n");
     if let Some(authority) = get("authority") {
         text += &format!("host: {authority}\r\n");
