@@ -70,7 +70,12 @@ impl Naive {
             }
             let payload = &bytes[at + 9..bytes.len().min(at + 9 + length)];
             let is_last = at + 9 + length >= bytes.len();
-            if !ours && header[3] == 4 && is_last && !payload.is_empty() && payload.len() % 6 == 0 {
+            if !ours
+                && header[3] == 4
+                && is_last
+                && !payload.is_empty()
+                && payload.len().is_multiple_of(6)
+            {
                 let entry = &payload[payload.len() - 6..];
                 if entry[..2] == [0, 4] {
                     self.window =

@@ -313,10 +313,9 @@ impl Service<http::Request<Incoming>> for Requests {
 
     fn call(&self, request: http::Request<Incoming>) -> Self::Future {
         match self.connection.state.streams.entry(self.crowd) {
-            Entry::Now => {}
             // What the gate refuses for its size must not be kept until then.
             Entry::Wait if request.headers().len() <= self.fields => return self.wait(request),
-            Entry::Wait => {}
+            Entry::Now | Entry::Wait => {}
             Entry::Never => return Box::pin(std::future::pending()),
         }
         self.gateway.handle(&self.connection, &self.listener, request)

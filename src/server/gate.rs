@@ -147,6 +147,10 @@ fn canonical_uri(uri: &mut Uri, method: &Method, rules: &Rules) -> Result<(), Er
             if uri.authority().is_some() {
                 *uri = Uri::from(raw.clone());
             }
+            // `http` drops fragments; of `:path: #x` that leaves nothing to send.
+            if uri.path().is_empty() {
+                return Err(bad(Reason::BadRequest, "not a request target"));
+            }
         }
         path => {
             let text = match raw.query() {

@@ -154,6 +154,8 @@ pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
 mod tests {
     use super::*;
 
+    type Given<'f> = &'f [(&'f str, &'f str)];
+
     fn judge(
         status: u16,
         version: Version,
@@ -172,18 +174,22 @@ mod tests {
     #[test]
     fn one_framing_and_a_status_are_asked_of_an_answer() {
         let (cl, te, h11) = ("content-length", "transfer-encoding", Version::HTTP_11);
-        let passes: [(u16, &[(&str, &str)], &[&str]); 6] = [
-            (200, &[(cl, "5")], &[cl]),
-            (200, &[(te, "Chunked")], &[]),
-            (304, &[(cl, "5")], &[cl]),
-            (204, &[(cl, "0")], &[]),
-            (599, &[], &[]),
-            (200, &[("connection", "x-internal"), ("x-internal", "1"), ("x-request-id", "2")], &[]),
+        let passes: [(u16, Given<'_>, Vec<&str>); 6] = [
+            (200, &[(cl, "5")], vec![cl]),
+            (200, &[(te, "Chunked")], vec![]),
+            (304, &[(cl, "5")], vec![cl]),
+            (204, &[(cl, "0")], vec![]),
+            (599, &[], vec![]),
+            (
+                200,
+                &[("connection", "x-internal"), ("x-internal", "1"), ("x-request-id", "2")],
+                vec![],
+            ),
         ];
         for (status, fields, left) in passes {
             assert_eq!(judge(status, h11, fields).expect("an answer"), left, "{fields:?}");
         }
-        let refused: [(u16, &[(&str, &str)]); 15] = [
+        let refused: [(u16, Given<'_>); 15] = [
             (200, &[(cl, "5"), (te, "chunked")]),
             (200, &[(cl, "5"), (cl, "5")]),
             (200, &[(cl, "5, 5")]),

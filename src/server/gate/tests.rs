@@ -93,6 +93,15 @@ fn one_authorization_is_enough() {
 }
 
 #[test]
+fn a_fragment_is_no_target() {
+    let path: http::uri::PathAndQuery = "#x".parse().expect("a target to `http`");
+    for uri in [http::Uri::from(path), http::Uri::from_static("http://a#x")] {
+        let request = http::Request::get(uri.clone()).version(Version::HTTP_2).header("host", "a");
+        assert_eq!(judge(request).err(), Some(Reason::BadRequest), "{uri:?}");
+    }
+}
+
+#[test]
 fn http2_is_held_to_what_the_scan_holds_http1_to() {
     let request = |method: &str, uri: &str| {
         let request = http::Request::builder().method(method).uri(uri);

@@ -168,6 +168,7 @@ fn ask_h2(gateway: &Gateway, request: Request<()>) -> H2Answer {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn row_29_two_framings_in_an_answer() {
     let chunks = "6\r\nPOISON\r\n0\r\n\r\n";
     let te = |value: &str| ok(&format!("Transfer-Encoding: {value}\r\n"), chunks);

@@ -205,8 +205,7 @@ fn row_59_a_body_that_is_not_as_long_as_it_said() {
         client.send(headers(1, 0, &post));
         client.send(frame(DATA, END_STREAM, 1, body));
         match client.outcome(1) {
-            Outcome::Reset(_) | Outcome::Ended(_) => {}
-            Outcome::Answer { status: 400, .. } => {}
+            Outcome::Reset(_) | Outcome::Ended(_) | Outcome::Answer { status: 400, .. } => {}
             other => panic!("{name}: {other:?}"),
         }
         clean(address);
@@ -254,6 +253,9 @@ fn row_68_frames_for_streams_that_are_gone() {
 }
 
 // === floods ===
+
+/// What is sent again and again, for a number that grows.
+type Flood = fn(u32) -> Vec<u8>;
 
 /// Sends `flood(n)` for n = 0, 1, ... until the gateway has had enough, at most `most` times, and
 /// returns the code it ended the connection with.
@@ -344,7 +346,7 @@ fn row_61_resets_the_gateway_is_made_to_send() {
     let address = gateway.addr("http");
     let slow = get("/slow", &[]);
     let open = |stream| headers(stream, END_STREAM, &slow);
-    let triggers: [(&str, fn(u32) -> Vec<u8>); 4] = [
+    let triggers: [(&str, Flood); 4] = [
         ("a window of nothing", |stream| window(stream, 0)),
         ("a window too large", |stream| window(stream, 0x7fff_ffff)),
         ("DATA after the end", |stream| frame(DATA, END_STREAM, stream, b"x")),
@@ -417,7 +419,7 @@ fn row_64_many_tiny_fields_are_too_many() {
 fn row_65_frames_that_ask_for_nothing() {
     let upstream = Raw::text("fine");
     let gateway = before(&upstream);
-    let floods: [(&str, fn(u32) -> Vec<u8>); 6] = [
+    let floods: [(&str, Flood); 6] = [
         ("PING", |_| frame(PING, 0, 0, &[0; 8])),
         ("SETTINGS", |_| settings(&[])),
         ("PRIORITY", |n| frame(PRIORITY, 0, 2 * n + 1, &[0, 0, 0, 0, 1])),
