@@ -144,6 +144,10 @@ fn heads_that_would_be_malformed_as_http1_are_refused_over_http2() {
     assert!(judge(request().header("content-length", "5")).is_ok());
     let empty = request().header("content-length", "");
     assert_eq!(judge(empty).err(), Some(Reason::BadFraming));
+    // As h2 reads a block without `:path` and `:authority`.
+    let nothing = Uri::from_parts(http::uri::Parts::default()).expect("to `http` it is a target");
+    let nothing = http::Request::post(nothing).version(Version::HTTP_2).header("host", "a");
+    assert_eq!(judge(nothing).err(), Some(Reason::BadRequest));
     // As h2 reads names.
     let quoted = http::HeaderName::from_lowercase(b"x\"y").expect("to `http` it is a name");
     assert_eq!(judge(request().header(quoted, "a")).err(), Some(Reason::BadRequest));
