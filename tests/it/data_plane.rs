@@ -67,18 +67,6 @@ fn a_refused_websocket_may_be_followed_by_one_that_is_accepted() {
 }
 
 #[test]
-fn an_answer_with_chunks_and_a_length_goes_by_its_chunks() {
-    let upstream = Raw::always(
-        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n\
-         a\r\n0123456789\r\n0\r\n\r\n",
-    );
-    let gateway = Gateway::to(&upstream.url());
-    let answer = gateway.get("h", "/");
-    assert_eq!(answer.text(), "0123456789");
-    assert_eq!(answer.header("content-length"), None);
-}
-
-#[test]
 fn one_connection_serves_everybody_in_turn() {
     let upstream = Raw::echo();
     let gateway = Gateway::start(&format!(
