@@ -182,7 +182,7 @@ fn rows_60_to_67_a_bystander_hardly_notices_and_the_memory_comes_back() {
         let loud = p99(&times);
         println!("{name}: p99 {quiet:?} -> {loud:?}; RSS {before} -> {peak} KiB");
         // Without optimisation it is the attackers' and our own slowness that is measured.
-        let bound = Duration::from_millis(if cfg!(debug_assertions) { 8000 } else { 20 });
+        let bound = Duration::from_millis(if cfg!(debug_assertions) { 30_000 } else { 20 });
         assert!(loud <= bound.max(3 * quiet), "{name}: p99 {quiet:?} -> {loud:?}");
         let most = if name.ends_with("no reading") { MOST_UNREAD } else { MOST };
         assert!(peak <= before + most, "{name}: {before} -> {peak} KiB");
