@@ -4,12 +4,9 @@
 //! the connection.
 
 use std::{
-    cell::Cell,
+    fmt,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -17,7 +14,6 @@ use std::{
 use bytes::Bytes;
 use http::{StatusCode, Version};
 use http_body::{Frame, SizeHint};
-use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -35,82 +31,56 @@ const MOST: usize = 16;
 /// Most bytes of them, which a client that does not read makes us hold.
 const MOST_BYTES: usize = 64 * 1024;
 
-thread_local! {
-    static REFUSED: Cell<bool> = const { Cell::new(false) };
-}
-
 /// What is done with the interim answers to one request.
-struct Interim {
+pub(crate) struct Interim {
     exchange: Arc<Exchange>,
     /// Lets the body go that waits for a 100.
-    go: Mutex<Option<oneshot::Sender<()>>>,
-    seen: AtomicUsize,
-    bytes: AtomicUsize,
+    go: Option<oneshot::Sender<()>>,
+    seen: usize,
+    bytes: usize,
 }
 
 /// Prepares a request for its interim answers.
-pub(crate) fn prepare(request: &mut http::Request<Body>, exchange: &Arc<Exchange>) {
+pub(crate) fn prepare(request: &mut http::Request<Body>, exchange: &Arc<Exchange>) -> Interim {
     let waits = exchange.hop.expect && !request.body().is_empty();
     let (go, wait) = if waits { Some(oneshot::channel()).unzip() } else { (None, None) };
-    let interim = Interim {
-        exchange: Arc::clone(exchange),
-        go: Mutex::new(go),
-        seen: AtomicUsize::new(0),
-        bytes: AtomicUsize::new(0),
-    };
-    hyper::ext::on_informational(request, move |answer| {
-        let mut head = http::Response::new(());
-        *head.status_mut() = answer.status();
-        *head.version_mut() = answer.version();
-        *head.headers_mut() = answer.headers().clone();
-        if let Err(error) = interim.take(head) {
-            interim.refuse(&error);
-        }
-    });
     if let Some(wait) = wait {
         let body = std::mem::take(request.body_mut());
         *request.body_mut() = Body::wrap(HeldBack::new(body, wait));
     }
-}
-
-/// Whether an interim answer was refused since this was last asked on this thread. hyper calls us
-/// while it reads and takes no answer, so whoever polls a connection asks here afterwards, and
-/// drops one that has gone too far.
-pub(crate) fn refused() -> bool {
-    REFUSED.take()
+    Interim { exchange: Arc::clone(exchange), go, seen: 0, bytes: 0 }
 }
 
 // === impl Interim ===
 
 impl Interim {
-    fn take(&self, mut head: http::Response<()>) -> Result<(), Error> {
-        if self.seen.fetch_add(1, Ordering::Relaxed) >= MOST {
+    /// Judges one and passes it on.
+    pub(crate) fn take(&mut self, mut head: http::Response<()>) -> Result<(), Error> {
+        self.seen += 1;
+        if self.seen > MOST {
             return Err(Error::new(Reason::BadResponse, "too many interim answers"));
         }
         incoming::accept(&mut head, None)?;
         if head.status() == StatusCode::CONTINUE {
-            if let Some(go) = self.go.lock().take() {
+            if let Some(go) = self.go.take() {
                 // The body may have been dropped meanwhile: then nobody waits.
                 let _ = go.send(());
             }
         } else if self.exchange.version == Version::HTTP_11 {
             let text = text(&head);
-            let before = self.bytes.fetch_add(text.len(), Ordering::Relaxed);
-            if before + text.len() > MOST_BYTES {
+            self.bytes += text.len();
+            if self.bytes > MOST_BYTES {
                 return Err(Error::new(Reason::ResponseTooLarge, "interim answers too large"));
             }
             self.exchange.connection.state.inform(&text);
         }
         Ok(())
     }
+}
 
-    /// Says why the request ends; dropping its connection is what ends it.
-    fn refuse(&self, error: &Error) {
-        self.exchange.note(|outcome| {
-            outcome.reason.get_or_insert(error.reason());
-            outcome.detail.get_or_insert_with(|| error.detail().into());
-        });
-        REFUSED.set(true);
+impl fmt::Debug for Interim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Interim").field("seen", &self.seen).finish_non_exhaustive()
     }
 }
 

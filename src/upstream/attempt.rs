@@ -1,12 +1,11 @@
 //! One try of a request over one connection: how long it may wait for the response head, what its
 //! failure means, and whether it may be repeated at once.
 
-use std::{error::Error as StdError, future::poll_fn, io, pin::Pin, task::Poll, time::Duration};
+use std::{error::Error as StdError, future::poll_fn, pin::Pin, task::Poll, time::Duration};
 
-use http::Method;
 use tokio::time::Instant;
 
-use super::{endpoint::Endpoint, tls};
+use super::{endpoint::Endpoint, http1, tls};
 use crate::{
     body::Body,
     config::model::Timeouts,
@@ -15,34 +14,24 @@ use crate::{
     telemetry::exchange::Exchange,
 };
 
-/// A failed try, and the request if it was never sent.
+/// A failed try, and the request if it may be sent once more at once.
 pub(super) struct Failure {
     pub(super) error: Error,
-    /// The upstream says that it has not acted on the request.
-    pub(super) unprocessed: bool,
     /// Boxed: failures are rare and this is large.
     pub(super) again: Option<Box<Request>>,
+    /// Nothing of it has left.
+    pub(super) unsent: bool,
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { error, unprocessed: false, again: None }
+        Self { error, again: None, unsent: false }
     }
 }
 
-/// A pooled connection that idled this long may be closing at this very moment; a request that can
-/// be repeated keeps a copy of its head for that case.
-const STALE: Duration = Duration::from_millis(50);
-
-/// A copy of a request that may be repeated (RFC 9110 section 9.2.2) on a connection that has
-/// idled for `age` and so may be closing.
-pub(super) fn spare(request: &Request, age: Duration) -> Option<Box<Request>> {
-    if age < STALE { None } else { copy(request) }
-}
-
-/// A copy of a request that may be repeated.
+/// A copy of a request that may be repeated (RFC 9110 section 9.2.2).
 pub(super) fn copy(request: &Request) -> Option<Box<Request>> {
-    if !request.body().is_empty() || !is_idempotent(request.method()) {
+    if !request.body().is_empty() || !http1::is_idempotent(request.method()) {
         return None;
     }
     let mut copy = Request::new(Body::empty());
@@ -50,13 +39,6 @@ pub(super) fn copy(request: &Request) -> Option<Box<Request>> {
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
     Some(Box::new(copy))
-}
-
-fn is_idempotent(method: &Method) -> bool {
-    matches!(
-        *method,
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
-    )
 }
 
 // === time ===
@@ -141,50 +123,42 @@ fn extend(
 
 // === errors ===
 
-/// What an error of hyper's client means for the request.
-pub(super) fn classify(error: &hyper::Error, endpoint: &Endpoint, exchange: &Exchange) -> Error {
-    // Whatever ended the request first says why: its body, or an interim answer.
-    if let Some((reason, detail)) = exchange.failure() {
-        return Error::new(reason, detail.map_or_else(|| error.to_string(), String::from));
-    }
-    Error::new(reason_of(error), format!("{}: {}", endpoint.name, chain(error)))
+/// What the end of an HTTP/1 try means for the request.
+pub(super) fn explain(failed: http1::Failed, endpoint: &Endpoint, exchange: &Exchange) -> Failure {
+    let http1::Failed { cause, again, unsent } = failed;
+    let error = match cause {
+        http1::Cause::Refused(error) => error,
+        cause => ended(exchange, &cause)
+            .unwrap_or_else(|| Error::new(cause.reason(), format!("{}: {cause}", endpoint.name))),
+    };
+    Failure { error, again, unsent }
 }
 
-/// Fails a request whose interim answers were refused, though hyper had its final answer already.
-pub(super) fn unspoiled(exchange: &Exchange) -> Result<(), Error> {
-    match exchange.failure() {
-        Some((reason @ (Reason::BadResponse | Reason::ResponseTooLarge), detail)) => {
-            Err(Error::new(reason, detail.unwrap_or_default()))
-        }
-        _ => Ok(()),
-    }
+/// What an error of hyper's client means for the request.
+pub(super) fn classify(error: &hyper::Error, endpoint: &Endpoint, exchange: &Exchange) -> Error {
+    ended(exchange, error).unwrap_or_else(|| {
+        Error::new(reason_of(error), format!("{}: {}", endpoint.name, chain(error)))
+    })
+}
+
+/// What ended the request first, which is its body, says why.
+fn ended(exchange: &Exchange, error: &dyn StdError) -> Option<Error> {
+    let (reason, detail) = exchange.failure()?;
+    Some(Error::new(reason, detail.map_or_else(|| error.to_string(), String::from)))
 }
 
 /// Which reason an error of hyper's client is, in a head or in a body.
 pub(super) fn reason_of(error: &hyper::Error) -> Reason {
-    if error.is_parse_too_large() {
-        Reason::ResponseTooLarge
-    } else if error.is_parse() || error.is_parse_status() {
-        Reason::BadResponse
-    } else if error.is_user() {
+    if error.is_user() {
         Reason::BadBody
     } else if tls::proxy_status(error).is_some() {
         Reason::UpstreamTls
-    } else if is_malformed(error) {
+    } else if h2_error(error).is_some_and(h2::Error::is_library) {
+        // h2 has found something that may not be.
         Reason::BadResponse
     } else {
         Reason::UpstreamReset
     }
-}
-
-/// The chunks were wrong, or h2 has found something that may not be.
-fn is_malformed(error: &hyper::Error) -> bool {
-    use io::ErrorKind::{InvalidData, InvalidInput};
-    let in_chunks = |cause: &(dyn StdError + 'static)| {
-        let cause = cause.downcast_ref::<io::Error>();
-        cause.is_some_and(|error| matches!(error.kind(), InvalidData | InvalidInput))
-    };
-    h2_error(error).is_some_and(h2::Error::is_library) || error.source().is_some_and(in_chunks)
 }
 
 /// Whether the upstream says that it has not acted on the request (RFC 9113 section 8.7).

@@ -1,16 +1,9 @@
 //! Opening a connection to an endpoint: address, TCP or Unix socket, TLS, HTTP handshake, all
 //! within one connect limit.
 
-use std::{
-    future::poll_fn,
-    io,
-    net::SocketAddr,
-    pin::{Pin, pin},
-    sync::Arc,
-    task::Poll,
-};
+use std::{io, net::SocketAddr, pin::Pin, sync::Arc};
 
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustix::io::Errno;
 use rustls::ClientConfig;
@@ -23,20 +16,19 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
     endpoint::{Endpoint, TlsClient},
+    http1::{Connection, Socket},
     pool::Shared,
 };
 use crate::{
-    body::Body,
     config::model::Target,
     error::{Error, Reason},
-    layers::expect,
 };
 
 /// A connection that was just opened.
 #[derive(Debug)]
 pub(crate) enum Opened {
     /// HTTP/1.1.
-    H1(http1::SendRequest<Body>),
+    H1(Box<Connection>),
     /// HTTP/2, already shared through the pool.
     H2(Shared),
 }
@@ -52,7 +44,7 @@ pub(crate) enum Want {
     Any,
 }
 
-/// Largest head an upstream may answer with, and what hyper may hold of an HTTP/1 answer at once.
+/// Largest head an upstream may answer with over HTTP/2.
 const HEAD_LIMIT: usize = 64 * 1024;
 
 /// Opens a connection within the endpoint's connect limit. Boxed: the future is large, and a request
@@ -145,10 +137,13 @@ async fn secure<S>(
     permit: OwnedSemaphorePermit,
 ) -> Result<Opened, Error>
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Socket,
 {
     let Some(tls) = &endpoint.tls else {
-        return handshake(endpoint, want == Want::H2, stream, permit).await;
+        if want == Want::H2 {
+            return handshake(endpoint, stream, permit).await;
+        }
+        return Ok(Opened::H1(Connection::new(stream.plain(), permit)));
     };
     let config = if want == Want::H1 { &tls.h1_config } else { &tls.config };
     let stream = encrypt(endpoint, tls, config, stream).await?;
@@ -159,7 +154,10 @@ where
             format!("{} does not speak HTTP/2", endpoint.name),
         ));
     }
-    handshake(endpoint, h2, stream, permit).await
+    if h2 {
+        return handshake(endpoint, stream, permit).await;
+    }
+    Ok(Opened::H1(Connection::new(S::secured(stream), permit)))
 }
 
 async fn encrypt<S>(
@@ -179,7 +177,6 @@ where
 
 async fn handshake<S>(
     endpoint: &Arc<Endpoint>,
-    h2: bool,
     stream: S,
     permit: OwnedSemaphorePermit,
 ) -> Result<Opened, Error>
@@ -189,45 +186,17 @@ where
     let failed = |error: hyper::Error| {
         Error::new(Reason::UpstreamReset, format!("{}: {error}", endpoint.name))
     };
-    let io = TokioIo::new(stream);
-    if h2 {
-        let (sender, connection) = http2_builder().handshake(io).await.map_err(failed)?;
-        drive(connection, permit);
-        return Ok(Opened::H2(endpoint.pool.put_h2(sender)));
-    }
-    let (sender, connection) = http1_builder().handshake(io).await.map_err(failed)?;
-    drive(connection.with_upgrades(), permit);
-    Ok(Opened::H1(sender))
-}
-
-/// Runs a connection until it ends or an interim answer of it is refused; its permit ends with it.
-fn drive<F>(connection: F, permit: OwnedSemaphorePermit)
-where
-    F: Future<Output = hyper::Result<()>> + Send + 'static,
-{
+    let handshake = http2_builder().handshake(TokioIo::new(stream));
+    let (sender, connection) = handshake.await.map_err(failed)?;
     tokio::spawn(async move {
-        let result = watch(connection).await;
+        let result = connection.await;
+        // It counts as open until here.
         drop(permit);
-        if let Some(Err(error)) = result {
+        if let Err(error) = result {
             tracing::debug!(error = %error, "upstream connection ended");
         }
     });
-}
-
-/// The end of a connection; `None` when we end it.
-async fn watch<F: Future>(connection: F) -> Option<F::Output> {
-    let mut connection = pin!(connection);
-    poll_fn(|cx| {
-        let polled = connection.as_mut().poll(cx);
-        if expect::refused() { Poll::Ready(None) } else { polled.map(Some) }
-    })
-    .await
-}
-
-fn http1_builder() -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder.max_buf_size(HEAD_LIMIT).max_header_size(HEAD_LIMIT);
-    builder
+    Ok(Opened::H2(endpoint.pool.put_h2(sender)))
 }
 
 fn http2_builder() -> http2::Builder<TokioExecutor> {

@@ -10,13 +10,11 @@ use std::{
 };
 
 use http::HeaderValue;
-use hyper::client::conn::http1;
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::sync::Semaphore;
 
-use super::{Upstream, Waiter, dns::Resolved, pool::Pool};
+use super::{Upstream, Waiter, dns::Resolved, http1::Connection, pool::Pool};
 use crate::{
-    body::Body,
     config::model::{self, Name, Protocol, Target},
     error::{Error, Reason},
 };
@@ -153,11 +151,11 @@ impl Endpoint {
     }
 
     /// Keeps a connection for the next request, unless somebody waits for the right to open one.
-    pub(crate) fn keep(&self, sender: http1::SendRequest<Body>) {
+    pub(crate) fn keep(&self, connection: Box<Connection>) {
         if self.has_waiters() {
             return;
         }
-        self.pool.put(sender);
+        self.pool.put(connection);
         // Somebody may have begun to wait after looking for an idle one and before this was there.
         if self.has_waiters() {
             self.pool.close_one_idle();

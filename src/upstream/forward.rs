@@ -14,18 +14,18 @@ use std::{
 };
 
 use http::{HeaderName, StatusCode};
-use hyper::{body::Incoming, client::conn::http1};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tower::Service;
 
 use super::{
     Upstream,
-    attempt::{self, Failure, classify, spare, within},
+    attempt::{self, Failure, classify, explain, within},
     connect::{self, Opened, Want},
     endpoint::{Endpoint, InFlight},
+    http1::Connection,
     incoming, outgoing,
     pool::Shared,
-    response_body::{Held, HeldConnection, UpstreamBody},
+    response_body::{Held, Source, UpstreamBody},
     tunnel,
 };
 use crate::{
@@ -64,9 +64,7 @@ pub struct Forward {
 /// Everything a request needs to go out at once.
 struct Line {
     exchange: Arc<Exchange>,
-    sender: http1::SendRequest<Body>,
-    /// How long the connection idled.
-    age: Duration,
+    connection: Box<Connection>,
     now: Instant,
     in_flight: InFlight,
     permit: OwnedSemaphorePermit,
@@ -82,8 +80,7 @@ struct Start {
 
 /// A connection for one try.
 enum Checkout {
-    /// With how long it idled; zero for a new one.
-    H1(http1::SendRequest<Body>, Duration),
+    H1(Box<Connection>),
     H2(Shared),
 }
 
@@ -139,25 +136,24 @@ impl Service<Request> for Forward {
 
 /// Sends a request over an idle connection.
 fn direct(settings: &Arc<Settings>, line: Line, mut request: Request) -> BoxFuture<Error> {
-    let Line { exchange, mut sender, age, now, in_flight, permit } = line;
-    let endpoint = &in_flight.0;
-    outgoing::for_h1(&mut request, endpoint, in_flight.host(), &exchange.hop);
-    let spare = spare(&request, age);
-    expect::prepare(&mut request, &exchange);
-    let sending = sender.try_send_request(request);
+    let Line { exchange, connection, now, in_flight, permit } = line;
+    outgoing::for_h1(&mut request, &in_flight.0, in_flight.host(), &exchange.hop);
+    let interim = expect::prepare(&mut request, &exchange);
+    let sending = connection.send(request, interim);
     let settings = Arc::clone(settings);
     Box::pin(async move {
         let sent = within(settings.timeouts, &exchange, now, pin!(sending)).await?;
-        let failure = match Settings::judge(sent, &in_flight.0, &exchange, now) {
+        let sent = sent.map(|response| response.map(Source::H1));
+        let sent = sent.map_err(|failed| explain(failed, &in_flight.0, &exchange));
+        match judge(sent, &exchange, now) {
             Ok(response) => {
-                let connection = HeldConnection::H1(sender);
-                let held = Held { connection, in_flight, _permit: permit };
-                return settings.answer(response, held, exchange);
+                settings.answer(response, Held { in_flight, _permit: permit }, exchange)
             }
-            Err(failure) => failure,
-        };
-        // Boxed: this hardly ever happens, and its future is large.
-        Box::pin(settings.once_more(failure, spare, exchange, in_flight, permit)).await
+            // Boxed: this hardly ever happens, and its future is large.
+            Err(failure) => {
+                Box::pin(settings.once_more(failure, exchange, in_flight, permit)).await
+            }
+        }
     })
 }
 
@@ -180,14 +176,14 @@ impl Settings {
             return Err(start(Some(at)));
         }
         let now = Instant::now();
-        let Some((sender, age)) = endpoint.pool.take(now) else { return Err(start(Some(at))) };
+        let Some(connection) = endpoint.pool.take(now) else { return Err(start(Some(at))) };
         exchange.note(|outcome| {
             outcome.upstream = Some(Arc::clone(&upstream.name));
             outcome.endpoint = Some(Arc::clone(&endpoint.name));
             outcome.tries += 1;
         });
         let in_flight = InFlight::new(Arc::clone(endpoint), Arc::clone(upstream));
-        Ok(Line { exchange: Arc::clone(exchange), sender, age, now, in_flight, permit })
+        Ok(Line { exchange: Arc::clone(exchange), connection, now, in_flight, permit })
     }
 
     /// The long way.
@@ -207,13 +203,9 @@ impl Settings {
         let permit = upstream.admission.enter(upstream.connect_timeout).await?;
         let (endpoint, checkout) = self.reach(upstream, start.endpoint, &exchange).await?;
         let in_flight = InFlight::new(endpoint, Arc::clone(upstream));
-        let (sent, spare) = self.send(&in_flight, checkout, request, &exchange).await;
-        match sent {
-            Ok((response, connection)) => {
-                let held = Held { connection, in_flight, _permit: permit };
-                self.answer(response, held, exchange)
-            }
-            Err(failure) => self.once_more(failure, spare, exchange, in_flight, permit).await,
+        match self.send(&in_flight, checkout, request, &exchange).await {
+            Ok(response) => self.answer(response, Held { in_flight, _permit: permit }, exchange),
+            Err(failure) => self.once_more(failure, exchange, in_flight, permit).await,
         }
     }
 
@@ -222,27 +214,25 @@ impl Settings {
     async fn once_more(
         &self,
         mut failure: Failure,
-        mut spare: Option<Box<Request>>,
         exchange: Arc<Exchange>,
         in_flight: InFlight,
         permit: OwnedSemaphorePermit,
     ) -> Result<Response, Error> {
         // An upstream that closes everything it accepts must not keep us busy for ever.
+        let mut repeated = false;
         for _ in 0..REPEATS {
-            // Whoever has answered anything, if only nonsense, is not asked again.
-            let closed = failure.error.reason() == Reason::UpstreamReset;
-            let spare = || spare.take().filter(|_| closed);
-            let Some(again) = failure.again.take().or_else(spare) else { break };
+            let unsent = failure.unsent;
+            let Some(again) = failure.again.take().filter(|_| unsent || !repeated) else { break };
+            repeated |= !unsent;
             let endpoint = &in_flight.0;
             let checkout = if endpoint.wants_h2(exchange.grpc) {
                 checkout(endpoint, &exchange).await?
             } else {
                 open(endpoint, &exchange).await?
             };
-            match self.send(&in_flight, checkout, *again, &exchange).await.0 {
-                Ok((response, connection)) => {
-                    let held = Held { connection, in_flight, _permit: permit };
-                    return self.answer(response, held, exchange);
+            match self.send(&in_flight, checkout, *again, &exchange).await {
+                Ok(response) => {
+                    return self.answer(response, Held { in_flight, _permit: permit }, exchange);
                 }
                 Err(next) => failure = next,
             }
@@ -260,12 +250,12 @@ impl Settings {
         let permit = upstream.admission.enter(upstream.connect_timeout).await?;
         let (endpoint, _) = choose(upstream, &[])?;
         note_try(&exchange, endpoint);
-        let Opened::H1(sender) = connect::open(endpoint, Want::H1).await? else {
+        let Opened::H1(connection) = connect::open(endpoint, Want::H1).await? else {
             return Err(Error::new(Reason::UpstreamTls, "the upstream insists on HTTP/2"));
         };
         let in_flight = InFlight::new(Arc::clone(endpoint), Arc::clone(upstream));
-        let held = tunnel::Held { in_flight, _permit: permit };
-        let line = tunnel::Line { sender, limit: self.timeouts.per_try, held };
+        let held = Held { in_flight, _permit: permit };
+        let line = tunnel::Line { connection, limit: self.timeouts.per_try, held };
         let idle = self.timeouts.idle.filter(|_| self.timeouts.idle_written);
         let mut response = tunnel::open(line, request, wanted, &exchange, idle).await?;
         self.finish(&mut response)?;
@@ -318,101 +308,59 @@ impl Settings {
         Err(last.unwrap_or_else(|| Error::new(Reason::NoEndpoint, "no endpoint")))
     }
 
-    /// One try, and a copy of the request if it may be repeated.
+    /// One try.
     async fn send(
         &self,
         line: &InFlight,
         checkout: Checkout,
         mut request: Request,
         exchange: &Arc<Exchange>,
-    ) -> (Result<(http::Response<Incoming>, HeldConnection), Failure>, Option<Box<Request>>) {
+    ) -> Result<http::Response<Source>, Failure> {
         let now = Instant::now();
         let endpoint = &line.0;
-        let copy;
         let sent = match checkout {
-            Checkout::H1(mut sender, age) => {
+            Checkout::H1(connection) => {
                 outgoing::for_h1(&mut request, endpoint, line.host(), &exchange.hop);
-                copy = spare(&request, age);
-                expect::prepare(&mut request, exchange);
-                let sending = sender.try_send_request(request);
-                let sent = within(self.timeouts, exchange, now, pin!(sending)).await;
-                sent.map_err(Failure::from)
-                    .and_then(|sent| Self::judge(sent, endpoint, exchange, now))
-                    .map(|response| (response, HeldConnection::H1(sender)))
+                let interim = expect::prepare(&mut request, exchange);
+                let sending = connection.send(request, interim);
+                let sent = within(self.timeouts, exchange, now, pin!(sending)).await?;
+                sent.map(|response| response.map(Source::H1))
+                    .map_err(|failed| explain(failed, endpoint, exchange))
             }
             Checkout::H2(mut shared) => {
-                if let Err(error) =
-                    outgoing::for_h2(&mut request, endpoint, line.host(), &exchange.hop)
-                {
-                    return (Err(error.into()), None);
-                }
+                outgoing::for_h2(&mut request, endpoint, line.host(), &exchange.hop)?;
                 let spare = attempt::copy(&request);
                 let stream = shared.stream();
                 let sending = shared.sender.try_send_request(request);
-                let sent = within(self.timeouts, exchange, now, pin!(sending)).await;
-                let sent = sent
-                    .map_err(Failure::from)
-                    .and_then(|sent| Self::judge(sent, endpoint, exchange, now));
-                // A stream may end for any reason: only the upstream's word makes it safe.
-                copy = spare.filter(|_| sent.as_ref().is_err_and(|failure| failure.unprocessed));
-                sent.map(|response| (response, HeldConnection::H2 { _stream: stream }))
+                let sent = within(self.timeouts, exchange, now, pin!(sending)).await?;
+                let source = |incoming| Source::H2 { incoming, _stream: stream };
+                sent.map(|response| response.map(source)).map_err(|mut error| {
+                    let unsent = error.take_message().map(Box::new);
+                    // A stream may end for any reason: only the upstream's word makes it safe.
+                    let spare = spare.filter(|_| attempt::is_unprocessed(error.error()));
+                    let error = classify(error.error(), endpoint, exchange);
+                    Failure { error, unsent: unsent.is_some(), again: unsent.or(spare) }
+                })
             }
         };
-        (sent, copy)
-    }
-
-    /// What came of a try.
-    fn judge(
-        sent: Result<
-            http::Response<Incoming>,
-            hyper::client::conn::TrySendError<http::Request<Body>>,
-        >,
-        endpoint: &Endpoint,
-        exchange: &Exchange,
-        started: Instant,
-    ) -> Result<http::Response<Incoming>, Failure> {
-        let took = started.elapsed();
-        let mut spoiled = false;
-        exchange.note(|outcome| {
-            outcome.upstream_time = Some(took);
-            spoiled = outcome.reason.is_some();
-        });
-        if spoiled {
-            attempt::unspoiled(exchange)?;
-        }
-        match sent {
-            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                Err(Error::new(Reason::BadResponse, "an unasked switch of protocols").into())
-            }
-            Ok(response) => Ok(response),
-            Err(mut error) => {
-                let again = error.take_message().map(Box::new);
-                let unprocessed = attempt::is_unprocessed(error.error());
-                let error = classify(error.error(), endpoint, exchange);
-                Err(Failure { error, unprocessed, again })
-            }
-        }
+        judge(sent, exchange, now)
     }
 
     /// What came back, if it may go on. If not, what is held is dropped, and the connection with it.
     fn answer(
         &self,
-        mut response: http::Response<Incoming>,
+        mut response: http::Response<Source>,
         held: Held,
         exchange: Arc<Exchange>,
     ) -> Result<Response, Error> {
         let idle = self.idle_of(&response, &exchange);
         self.finish(&mut response)?;
-        Ok(response.map(|body| Body::upstream(UpstreamBody::new(body, held, exchange, idle))))
+        Ok(response.map(|source| Body::upstream(UpstreamBody::new(source, held, exchange, idle))))
     }
 
     /// The pause an answer may make. Streams that are meant to be quiet are only limited by a
     /// limit somebody wrote.
-    fn idle_of(
-        &self,
-        response: &http::Response<Incoming>,
-        exchange: &Exchange,
-    ) -> Option<Duration> {
+    fn idle_of(&self, response: &http::Response<Source>, exchange: &Exchange) -> Option<Duration> {
         let idle = self.timeouts.idle?;
         let is_stream = || {
             let kind = response.headers().get(http::header::CONTENT_TYPE);
@@ -436,6 +384,22 @@ impl Settings {
     }
 }
 
+/// What came of a try.
+fn judge(
+    sent: Result<http::Response<Source>, Failure>,
+    exchange: &Exchange,
+    started: Instant,
+) -> Result<http::Response<Source>, Failure> {
+    let took = started.elapsed();
+    exchange.note(|outcome| outcome.upstream_time = Some(took));
+    match sent {
+        Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            Err(Error::new(Reason::BadResponse, "an unasked switch of protocols").into())
+        }
+        sent => sent,
+    }
+}
+
 // === endpoints and connections ===
 
 fn choose<'u>(
@@ -451,9 +415,9 @@ fn choose<'u>(
 
 async fn checkout(endpoint: &Arc<Endpoint>, exchange: &Exchange) -> Result<Checkout, Error> {
     if !endpoint.wants_h2(exchange.grpc) {
-        if let Some((sender, age)) = endpoint.pool.take(Instant::now()) {
+        if let Some(connection) = endpoint.pool.take(Instant::now()) {
             note_try(exchange, endpoint);
-            return Ok(Checkout::H1(sender, age));
+            return Ok(Checkout::H1(connection));
         }
         return open(endpoint, exchange).await;
     }
@@ -480,7 +444,7 @@ async fn open(endpoint: &Arc<Endpoint>, exchange: &Exchange) -> Result<Checkout,
     let want = if endpoint.wants_h2(exchange.grpc) { Want::H2 } else { Want::Any };
     note_try(exchange, endpoint);
     Ok(match connect::open(endpoint, want).await? {
-        Opened::H1(sender) => Checkout::H1(sender, Duration::ZERO),
+        Opened::H1(connection) => Checkout::H1(connection),
         Opened::H2(shared) => {
             endpoint.speaks_h2.store(true, std::sync::atomic::Ordering::Relaxed);
             Checkout::H2(shared)

@@ -1,18 +1,16 @@
 //! Connections to one endpoint that wait for a request: one shard per worker, so that a request
 //! finds one on its own core and no lock is ever contended.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::http1::Connection;
 use crate::{
     body::Body,
     config::model,
@@ -36,7 +34,7 @@ struct Shard {
 
 #[derive(Debug)]
 struct Idle {
-    sender: http1::SendRequest<Body>,
+    connection: Box<Connection>,
     since: Instant,
 }
 
@@ -62,32 +60,26 @@ impl Pool {
         &self.shards[shard() % self.shards.len()]
     }
 
-    /// Takes an idle connection, and how long it idled.
-    pub(crate) fn take(&self, now: Instant) -> Option<(http1::SendRequest<Body>, Duration)> {
+    /// Takes an idle connection.
+    pub(crate) fn take(&self, now: Instant) -> Option<Box<Connection>> {
         let mut idle = self.shard().idle.lock();
-        // The last one used is the least likely to have been closed by the other side. One whose
-        // task has not yet seen the end of its answer is passed over, not thrown away.
-        let mut at = idle.len();
-        while at > 0 {
-            at -= 1;
-            let entry = &idle[at];
-            if entry.sender.is_ready() {
-                let age = now.saturating_duration_since(entry.since);
-                let entry = idle.remove(at);
-                return (age < self.settings.idle).then_some((entry.sender, age));
+        // The last one used is the least likely to have been closed by the other side.
+        while let Some(mut entry) = idle.pop() {
+            if now.saturating_duration_since(entry.since) >= self.settings.idle {
+                return None;
             }
-            if entry.sender.is_closed() {
-                idle.remove(at);
+            if entry.connection.is_quiet() {
+                return Some(entry.connection);
             }
         }
         None
     }
 
-    /// Keeps a connection for the next request; it need not be ready yet.
-    pub(crate) fn put(&self, sender: http1::SendRequest<Body>) {
+    /// Keeps a connection for the next request.
+    pub(crate) fn put(&self, connection: Box<Connection>) {
         let mut idle = self.shard().idle.lock();
         if idle.len() < self.settings.max_idle {
-            idle.push(Idle { sender, since: Instant::now() });
+            idle.push(Idle { connection, since: Instant::now() });
         }
     }
 
@@ -95,7 +87,9 @@ impl Pool {
     pub(crate) fn sweep(&self, worker: usize) {
         let Some(shard) = self.shards.get(worker) else { return };
         let keep = self.settings.idle;
-        shard.idle.lock().retain(|entry| !entry.sender.is_closed() && entry.since.elapsed() < keep);
+        let mut idle = shard.idle.lock();
+        idle.retain_mut(|entry| entry.since.elapsed() < keep && entry.connection.is_quiet());
+        drop(idle);
         shard.h2.lock().retain(|shared| !shared.sender.is_closed());
     }
 

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
-use hyper::{body::Incoming, client::conn::http1};
+use hyper::body::Incoming;
 use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Instant, Sleep},
@@ -18,45 +18,40 @@ use tokio::{
 
 use super::{
     attempt::reason_of,
-    endpoint::{Endpoint, InFlight},
+    endpoint::InFlight,
+    http1::{Answer, Cause},
     incoming,
     pool::Stream,
 };
 use crate::{
-    body::{Body, BoxError},
+    body::BoxError,
     error::{Error, Reason},
     telemetry::exchange::Exchange,
 };
 
-/// What is held until the answer has ended.
+/// What is held until the answer, or the tunnel, has ended.
 #[derive(Debug)]
 pub(crate) struct Held {
-    pub(crate) connection: HeldConnection,
     pub(crate) in_flight: InFlight,
     pub(crate) _permit: OwnedSemaphorePermit,
 }
 
-/// The connection an answer comes on.
-#[derive(Debug)]
-pub(crate) enum HeldConnection {
-    /// Ours alone; it goes back to the pool.
-    H1(http1::SendRequest<Body>),
+/// Where the body of an answer comes from.
+pub(crate) enum Source {
+    /// A connection of its own.
+    H1(Answer),
     /// One stream of a shared connection.
-    H2 { _stream: Stream },
-}
-
-impl HeldConnection {
-    fn is_h2(&self) -> bool {
-        matches!(self, Self::H2 { .. })
-    }
+    H2 { incoming: Incoming, _stream: Stream },
 }
 
 /// The body of an upstream's answer.
 pub(crate) struct UpstreamBody {
-    incoming: Incoming,
+    source: Source,
     held: Option<Held>,
     exchange: Arc<Exchange>,
     idle: Option<IdleTimer>,
+    /// What it ends with, once what came before has been written.
+    error: Option<BoxError>,
 }
 
 /// Fires when nothing has happened for a while. The clock is only set when somebody waits, and
@@ -67,19 +62,61 @@ pub(crate) struct IdleTimer {
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
+// === impl Source ===
+
+/// Why a body ended before its end.
+type Cut = (Reason, BoxError);
+
+impl Source {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        match self {
+            Self::H1(answer) => answer
+                .poll_frame(cx)
+                .map_err(|cause: Cause| (cause.reason(), BoxError::from(cause))),
+            Self::H2 { incoming, .. } => {
+                let frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
+                Poll::Ready(match frame {
+                    // hyper takes a reset without an error for the end of a body. Only END_STREAM is one.
+                    None if !incoming.is_end_stream() => {
+                        let error = Error::new(Reason::UpstreamReset, "reset half-way");
+                        Some(Err((Reason::UpstreamReset, error.into())))
+                    }
+                    frame => frame.map(|frame| {
+                        frame.map_err(|error| (reason_of(&error), BoxError::from(error)))
+                    }),
+                })
+            }
+        }
+    }
+
+    fn is_end(&self) -> bool {
+        match self {
+            Self::H1(answer) => answer.is_end(),
+            Self::H2 { incoming, .. } => incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::H1(answer) => answer.size_hint(),
+            Self::H2 { incoming, .. } => incoming.size_hint(),
+        }
+    }
+}
+
 // === impl UpstreamBody ===
 
 impl UpstreamBody {
-    /// Wraps what hyper received.
+    /// The body of an answer, with what it holds until its end.
     pub(crate) fn new(
-        incoming: Incoming,
+        source: Source,
         held: Held,
         exchange: Arc<Exchange>,
         idle: Option<Duration>,
     ) -> Self {
-        let mut body =
-            Self { incoming, held: Some(held), exchange, idle: idle.map(IdleTimer::new) };
-        if body.incoming.is_end_stream() {
+        let idle = idle.map(IdleTimer::new);
+        let mut body = Self { source, held: Some(held), exchange, idle, error: None };
+        if body.source.is_end() {
             body.release();
         }
         body
@@ -88,33 +125,24 @@ impl UpstreamBody {
     /// The answer has ended well: the connection may serve the next request.
     fn release(&mut self) {
         let Some(held) = self.held.take() else { return };
-        if let HeldConnection::H1(sender) = held.connection {
-            give_back(&held.in_flight.0, sender);
+        if let Source::H1(answer) = &mut self.source
+            && let Some(connection) = answer.finish()
+        {
+            held.in_flight.0.keep(connection);
         }
     }
 
-    /// hyper takes a reset without an error for the end of a body. Only END_STREAM is one.
-    fn is_cut(&self) -> bool {
-        let h2 = self.held.as_ref().is_some_and(|held| held.connection.is_h2());
-        h2 && !self.incoming.is_end_stream()
-    }
-
-    fn fail(&mut self, reason: Reason, error: impl Into<BoxError>) -> BoxError {
-        let error = error.into();
-        // Dropping the sender closes the connection: whatever comes on it is not to be trusted.
+    fn fail(&mut self, reason: Reason, error: BoxError) -> BoxError {
+        // Whatever comes on the connection now is not to be trusted.
+        if let Source::H1(answer) = &mut self.source {
+            drop(answer.finish());
+        }
         self.held = None;
         self.exchange.note(|outcome| {
             outcome.reason.get_or_insert(reason);
             outcome.detail.get_or_insert_with(|| error.to_string().into());
         });
         error
-    }
-}
-
-/// Puts a connection back; its task may not have seen the end of the answer yet.
-fn give_back(endpoint: &Endpoint, sender: http1::SendRequest<Body>) {
-    if !sender.is_closed() {
-        endpoint.keep(sender);
     }
 }
 
@@ -127,36 +155,41 @@ impl http_body::Body for UpstreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        let polled = Pin::new(&mut this.incoming).poll_frame(cx);
+        if let Some(error) = this.error.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        let polled = this.source.poll_frame(cx);
         let Some(frame) = ready!(IdleTimer::watch(&mut this.idle, polled, cx)) else {
             let error = Error::new(Reason::UpstreamTimeout, "the answer stalled");
-            return Poll::Ready(Some(Err(this.fail(Reason::UpstreamTimeout, error))));
+            return Poll::Ready(Some(Err(this.fail(Reason::UpstreamTimeout, error.into()))));
         };
-        match frame {
-            None if this.is_cut() => {
-                let error = Error::new(Reason::UpstreamReset, "the stream was reset half-way");
-                Poll::Ready(Some(Err(this.fail(Reason::UpstreamReset, error))))
-            }
+        Poll::Ready(match frame {
             None => {
                 this.release();
-                Poll::Ready(None)
+                None
             }
             Some(Ok(frame)) => {
-                if this.incoming.is_end_stream() {
+                if this.source.is_end() {
                     this.release();
                 }
-                Poll::Ready(Some(Ok(without_claims(frame))))
+                Some(Ok(without_claims(frame)))
             }
-            Some(Err(error)) => Poll::Ready(Some(Err(this.fail(reason_of(&error), error)))),
-        }
+            Some(Err((reason, error))) => {
+                // hyper writes what it has when we make it wait, and never again after an error: the
+                // client must see the half that came together with the end.
+                this.error = Some(this.fail(reason, error));
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.source.is_end()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.source.size_hint()
     }
 }
 

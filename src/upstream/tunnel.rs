@@ -14,25 +14,21 @@ use std::{
 };
 
 use base64::Engine;
+use bytes::{Buf, BytesMut};
 use http::{
     HeaderValue, Method, StatusCode,
     header::{CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, TE, UPGRADE},
 };
-use hyper::{
-    client::conn::http1,
-    ext::Protocol,
-    upgrade::{OnUpgrade, Upgraded},
-};
+use hyper::{ext::Protocol, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::OwnedSemaphorePermit,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
-    attempt::{classify, unspoiled},
+    attempt::explain,
     endpoint::InFlight,
+    http1::{Answer, Connection, Io},
     incoming, outgoing,
+    response_body::{Held, Source, UpstreamBody},
     switch::Offer,
 };
 use crate::{
@@ -52,17 +48,10 @@ pub(crate) struct Wanted {
     h2: bool,
 }
 
-/// What is held until the tunnel ends.
-#[derive(Debug)]
-pub(crate) struct Held {
-    pub(crate) in_flight: InFlight,
-    pub(crate) _permit: OwnedSemaphorePermit,
-}
-
 /// The connection a tunnel is opened on.
 #[derive(Debug)]
 pub(crate) struct Line {
-    pub(crate) sender: http1::SendRequest<Body>,
+    pub(crate) connection: Box<Connection>,
     /// Limit on the response head.
     pub(crate) limit: Option<Duration>,
     pub(crate) held: Held,
@@ -108,27 +97,30 @@ pub(crate) async fn open(
     exchange: &Arc<Exchange>,
     idle: Option<Duration>,
 ) -> Result<Response, Error> {
-    let Line { mut sender, limit, held } = line;
+    let Line { connection, limit, held } = line;
     let endpoint = Arc::clone(&held.in_flight.0);
     let (mut request, offer) = asking(request, &wanted, &held.in_flight, exchange);
-    expect::prepare(&mut request, exchange);
-    let failed = |error: hyper::Error| classify(&error, &endpoint, exchange);
-    let answer = sender.send_request(request);
-    let mut response = match limit {
-        None => answer.await.map_err(failed)?,
+    let interim = expect::prepare(&mut request, exchange);
+    let answer = connection.send(request, interim);
+    let sent = match limit {
+        None => answer.await,
         Some(limit) => tokio::time::timeout(limit, answer)
             .await
-            .map_err(|_| Error::new(Reason::UpstreamTimeout, "no answer to the upgrade"))?
-            .map_err(failed)?,
+            .map_err(|_| Error::new(Reason::UpstreamTimeout, "no answer to the upgrade"))?,
     };
-    unspoiled(exchange)?;
+    let mut response = sent.map_err(|failed| explain(failed, &endpoint, exchange).error)?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return declined(response, &wanted);
+        return declined(response, &wanted, held, exchange);
     }
     offer.check(response.headers())?;
     // Nothing is left of this hop, but for what says that it switches.
     incoming::accept(&mut response, wanted.h2.then_some(&SEC_WEBSOCKET_ACCEPT))?;
-    let upstream = hyper::upgrade::on(&mut response);
+    let (head, answer) = response.into_parts();
+    let connection = answer.into_connection();
+    let (io, unread) = connection
+        .ok_or_else(|| Error::new(Reason::Internal, "a switch without a connection"))?
+        .into_parts();
+    let upstream = Upstream { io, unread };
     exchange.connection.state.tunnel.store(!wanted.h2, Ordering::Relaxed);
     exchange.decide_upgrade(Upgrade::Accepted);
     let h2 = wanted.h2;
@@ -136,7 +128,7 @@ pub(crate) async fn open(
     let record = Arc::new(Tunnel::default());
     let joined = Joined { held, exchange: Arc::clone(exchange), record: Arc::clone(&record), idle };
     tokio::spawn(joined.run(wanted.client, upstream));
-    let mut response = accepted(response.into_parts().0, h2, &offer);
+    let mut response = accepted(head, h2, &offer);
     response.extensions_mut().insert(record);
     Ok(response)
 }
@@ -172,14 +164,19 @@ fn asking(
 
 /// The upstream answered something else: an ordinary answer.
 fn declined(
-    response: http::Response<hyper::body::Incoming>,
+    mut response: http::Response<Answer>,
     wanted: &Wanted,
+    held: Held,
+    exchange: &Arc<Exchange>,
 ) -> Result<Response, Error> {
     if wanted.h2 && response.status().is_success() {
         // A 2xx to an extended CONNECT would open the tunnel.
         return Err(Error::new(Reason::BadResponse, "the upstream did not switch protocols"));
     }
-    Ok(response.map(Body::incoming))
+    // Two that do not agree on the protocol should not go on talking.
+    response.body_mut().close_after();
+    let body = |answer| UpstreamBody::new(Source::H1(answer), held, Arc::clone(exchange), None);
+    Ok(response.map(|answer| Body::upstream(body(answer))))
 }
 
 fn accepted(mut head: http::response::Parts, h2: bool, offer: &Offer) -> Response {
@@ -203,24 +200,19 @@ struct Joined {
 
 impl Joined {
     /// Copies both ways until both sides have ended.
-    async fn run(self, client: OnUpgrade, upstream: OnUpgrade) {
+    async fn run(self, client: OnUpgrade, upstream: Upstream) {
         let Self { held, exchange, record, idle } = self;
-        let joined = async {
-            let (client, upstream) = (client.await?, upstream.await?);
-            Ok::<_, hyper::Error>((client, upstream))
-        };
-        let (client, upstream) = match joined.await {
-            Ok(both) => both,
+        let client = match client.await {
+            Ok(client) => client,
             Err(error) => {
                 tracing::debug!(request_id = exchange.id.as_str(), error = %error, "upgrade failed");
                 return;
             }
         };
         let active = Arc::new(AtomicU64::new(now_nanos()));
-        let mut client =
-            Watched { io: TokioIo::new(client), active: Arc::clone(&active), into: Some(record) };
-        let mut upstream =
-            Watched { io: TokioIo::new(upstream), active: Arc::clone(&active), into: None };
+        let client = TokioIo::new(client);
+        let mut client = Watched { io: client, active: Arc::clone(&active), into: Some(record) };
+        let mut upstream = Watched { io: upstream, active: Arc::clone(&active), into: None };
         let copy = tokio::io::copy_bidirectional(&mut client, &mut upstream);
         let result = tokio::select! {
             result = copy => result,
@@ -250,15 +242,56 @@ async fn until_idle(active: &AtomicU64, limit: Option<Duration>) {
     }
 }
 
+/// The upstream's side: its socket, after what was read from it already.
+struct Upstream {
+    io: Io,
+    unread: BytesMut,
+}
+
+impl AsyncRead for Upstream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.unread.is_empty() {
+            return Pin::new(&mut this.io).poll_read(cx, buf);
+        }
+        let count = this.unread.len().min(buf.remaining());
+        buf.put_slice(&this.unread[..count]);
+        this.unread.advance(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Upstream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
+
 /// One side of a tunnel, remembering when bytes last came.
-struct Watched {
-    io: TokioIo<Upgraded>,
+struct Watched<S> {
+    io: S,
     active: Arc<AtomicU64>,
     /// The client's side: bytes written to it are counted here.
     into: Option<Arc<Tunnel>>,
 }
 
-impl AsyncRead for Watched {
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -270,7 +303,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
