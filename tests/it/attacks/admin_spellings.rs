@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use self::resolvers::{is_closed, judges};
 use super::targets::Stand;
-use crate::support::h2frames::{Frames, Outcome, get};
+use crate::support::frames::{END_STREAM, Frames, Outcome, get, headers};
 
 const ROUTES: &str = "routes:\n  closed: { match: [/admin, /admin/**], respond: 403 }\n\
                       \x20 app: { to: \"UPSTREAM\" }\n";
@@ -92,11 +92,12 @@ fn no_spelling_of_http2_reaches_the_closed_path() {
     let address = stand.gateway.addr("http");
     // The gateway ends a connection of which it has had to refuse too many requests.
     for some in all.chunks(12) {
-        let mut frames = Frames::connect(address);
-        let open: Vec<_> =
-            some.iter().map(|path| frames.open(&get(b"a", path.as_bytes()), true)).collect();
-        for (spelling, id) in some.iter().zip(open) {
-            match frames.outcome(id) {
+        let mut frames = Frames::connect(address, &[]);
+        for (path, stream) in some.iter().zip((1..).step_by(2)) {
+            frames.send(headers(stream, END_STREAM, &get(path, &[])));
+        }
+        for (spelling, stream) in some.iter().zip((1..).step_by(2)) {
+            match frames.outcome(stream) {
                 Outcome::Answer { status, .. } => count.add(status, spelling),
                 Outcome::Reset(1) => count.add(0, spelling),
                 other => panic!("{other:?} for {spelling:?}"),

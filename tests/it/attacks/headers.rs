@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::targets::Stand;
 use crate::support::{
+    frames::{END_STREAM, Field, Frames, Outcome, get, headers, replaced},
     gateway::BINARY,
-    h2frames::{Field, Frames, Outcome, get},
     http::Client,
     prelude::*,
     wire::{Cut, Head},
@@ -30,7 +30,7 @@ fn received(stand: &Stand, fields: &[&str]) -> [Head; 2] {
     let pairs: Vec<_> = fields.iter().map(|field| split(field)).collect();
     let more: Vec<Field<'_>> = pairs.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
     let one = stand.forwards(request(fields)).1;
-    [one, stand.forwards_h2(&[&get(b"a", b"/x")[..], &more].concat())]
+    [one, stand.forwards_h2(&get("/x", &more))]
 }
 
 /// Refused by either protocol.
@@ -39,7 +39,7 @@ fn refused(stand: &Stand, fields: &[&str], status: u16, reason: &str) {
     stand.refuses(request(fields), status, reason);
     let pairs: Vec<_> = fields.iter().map(|field| split(field)).collect();
     let more: Vec<Field<'_>> = pairs.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
-    stand.refuses_h2(&[&get(b"a", b"/x")[..], &more].concat(), status, reason);
+    stand.refuses_h2(&get("/x", &more), status, reason);
 }
 
 const OVERRIDES: [&str; 5] = [
@@ -118,7 +118,7 @@ fn row_47_nothing_of_ours_can_be_named_away() {
         "a route may ask for these"
     );
     // Over HTTP/2 the field itself is malformed.
-    stand.refuses_h2(&[&get(b"a", b"/")[..], &[(b"connection", b"x-real-ip")]].concat(), 400, "-");
+    stand.refuses_h2(&get("/", &[(b"connection", b"x-real-ip")]), 400, "-");
     // A careless proxy in front passes its client's `Connection` on.
     let trusting = Stand::with(
         "listeners: { http: { address: \"127.0.0.1:0\", protocols: [h1, h2c], trusted_proxies: [127.0.0.0/8] } }\n\
@@ -288,41 +288,23 @@ fn row_51_one_authorization() {
 #[test]
 fn row_52_too_much_of_a_head() {
     let stand = Stand::new();
-    let get_h2 = |more: &[Field<'_>]| {
-        let fixed = get(b"a", b"/");
-        [&fixed[..], more]
-            .concat()
-            .iter()
-            .map(|(n, v)| (n.to_vec(), v.to_vec()))
-            .collect::<Vec<_>>()
-    };
-    let refuses_h2 = |fields: &[(Vec<u8>, Vec<u8>)], status, reason| {
-        let fields: Vec<Field<'_>> = fields.iter().map(|(n, v)| (&n[..], &v[..])).collect();
-        stand.refuses_h2(&fields, status, reason);
+    let refuses_h2 = |more: &[Field<'_>]| {
+        stand.refuses_h2(&get("/", more), 431, "header_too_large");
     };
     let many = vec!["X-Field: 1"; 200];
     stand.refuses(request(&many), 431, "header_too_large");
-    refuses_h2(&get_h2(&[(&b"x-field"[..], &b"1"[..]); 200]), 431, "header_too_large");
-    refuses_h2(&get_h2(&[(&b"cookie"[..], &b"a=1"[..]); 101]), 431, "header_too_large");
+    refuses_h2(&[(&b"x-field"[..], &b"1"[..]); 200]);
+    refuses_h2(&[(&b"cookie"[..], &b"a=1"[..]); 101]);
     let name = "x".repeat(257);
     stand.refuses(request(&[&format!("{name}: 1")]), 431, "header_too_large");
-    refuses_h2(&get_h2(&[(name.as_bytes(), b"1")]), 431, "header_too_large");
+    refuses_h2(&[(name.as_bytes(), b"1")]);
     stand.refuses(request(&[&format!("X: {}", "x".repeat(100_000))]), 431, "header_too_large");
     let long = "x".repeat(9_000);
     stand.refuses(format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"), 414, "uri_too_long");
-    refuses_h2(
-        &get(b"a", format!("/{long}").as_bytes()).map(|(n, v)| (n.to_vec(), v.to_vec())),
-        414,
-        "uri_too_long",
-    );
+    stand.refuses_h2(&get(&format!("/{long}"), &[]), 414, "uri_too_long");
     let method = "M".repeat(33);
     stand.refuses(format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n"), 400, "bad_request");
-    let fields: [Field<'_>; 4] = [
-        (b":method", method.as_bytes()),
-        (b":scheme", b"http"),
-        (b":authority", b"a"),
-        (b":path", b"/"),
-    ];
+    let fields = replaced(get("/", &[]), b":method", method.as_bytes());
     stand.refuses_h2(&fields, 400, "bad_request");
     let method = "M".repeat(100_000);
     stand.refuses(format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n"), 414, "uri_too_long");
@@ -352,11 +334,7 @@ fn row_53_a_log_line_is_one_line() {
         [&b"a\r\nb"[..], b"a\nb", b"a\0b", b"a\x1bb", b"\xe2\x80\xa8", b"\xff", b" a", b"a\t"];
     for value in values {
         for name in [&b"user-agent"[..], b"x-any"] {
-            stand.refuses_h2(
-                &[&get(b"a", b"/")[..], &[(name, value)]].concat(),
-                400,
-                "bad_request",
-            );
+            stand.refuses_h2(&get("/", &[(name, value)]), 400, "bad_request");
         }
     }
     // Every line was read as one JSON object on the way here; what was sent is inside of strings.
@@ -384,7 +362,8 @@ fn row_54_a_head_with_nothing_in_it_is_logged_too() {
         stand.refuses("GET /%00 HTTP/1.0\r\n\r\n", 400, "bad_path");
         let bare: [Field<'_>; 3] = [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/")];
         stand.refuses_h2(&bare, 400, "bad_host");
-        let outcome = Frames::connect(stand.gateway.addr("http")).get("a", b"/clean", &[]);
+        let mut client = Frames::connect(stand.gateway.addr("http"), &[]);
+        let outcome = client.exchange(1, &get("/clean", &[]));
         assert!(matches!(outcome, Outcome::Answer { status: 200, .. }));
         let read = || {
             let text = std::fs::read_to_string(stand.gateway.home().join("access.log"));
@@ -422,10 +401,11 @@ fn row_54_a_panic_ends_its_own_request_only() {
     let (answer, cut) = client.try_response("GET").unwrap();
     assert_eq!((answer.status, cut), (200, Some(Cut(b"half".to_vec()))), "no last chunk");
 
-    let mut frames = Frames::connect(gateway.addr("http"));
-    let mut open = |path: &[u8]| frames.open(&get(b"a", path), true);
-    let ids = [b"/x".as_slice(), b"/call", b"/future", b"/body", b"/y"].map(&mut open);
-    let [x, call, future, body, y] = ids.map(|id| frames.outcome(id));
+    let mut frames = Frames::connect(gateway.addr("http"), &[]);
+    for (stream, path) in [(1, "/x"), (3, "/call"), (5, "/future"), (7, "/body"), (9, "/y")] {
+        frames.send(headers(stream, END_STREAM, &get(path, &[])));
+    }
+    let [x, call, future, body, y] = [1, 3, 5, 7, 9].map(|stream| frames.outcome(stream));
     for outcome in [call, future] {
         assert_eq!(outcome.reason(), (500, "internal".to_owned()), "{outcome:?}");
     }

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use crate::support::{
     frames::{
-        CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Field, Frames, HEADERS,
-        INITIAL_WINDOW, Outcome, PING, PRIORITY, PROTOCOL_ERROR, REFUSED_STREAM, SETTINGS, UNKNOWN,
-        block, frame, get, headers, reset, settings, window,
+        self, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Field, Frames,
+        HEADERS, INITIAL_WINDOW, Outcome, PING, PRIORITY, PROTOCOL_ERROR, REFUSED_STREAM, SETTINGS,
+        UNKNOWN, block, frame, get, headers, reset, settings, window,
     },
     prelude::*,
 };
@@ -22,9 +22,8 @@ fn before(upstream: &Raw) -> Gateway {
 #[track_caller]
 fn clean(address: SocketAddr) {
     let mut client = Frames::connect(address, &[]);
-    client.send(headers(1, END_STREAM, &get("/clean", &[])));
     let body = b"fine".to_vec();
-    assert_eq!(client.outcome(1), Outcome::Answer { status: 200, body });
+    assert_eq!(client.exchange(1, &get("/clean", &[])), Outcome::Answer { status: 200, body });
 }
 
 /// Sends each of these heads on a connection of its own. Each must be refused, by a reset, an answer
@@ -36,8 +35,7 @@ fn refused(heads: &[(&str, Vec<Field<'_>>)]) {
     let address = gateway.addr("http");
     for (name, fields) in heads {
         let mut client = Frames::connect(address, &[]);
-        client.send(headers(1, END_STREAM, fields));
-        match client.outcome(1) {
+        match client.exchange(1, fields) {
             Outcome::Reset(PROTOCOL_ERROR) | Outcome::Ended(PROTOCOL_ERROR) => {}
             Outcome::Answer { status: 400..=499, body } => {
                 let text = String::from_utf8_lossy(&body);
@@ -57,10 +55,8 @@ fn with<'f>(name: &'f [u8], value: &'f [u8]) -> Vec<Field<'f>> {
 }
 
 /// A GET with one pseudo-header field replaced.
-fn replaced<'f>(name: &'f [u8], value: &'f [u8]) -> Vec<Field<'f>> {
-    let mut fields = get("/", &[]);
-    fields.iter_mut().filter(|field| field.0 == name).for_each(|field| field.1 = value);
-    fields
+fn replaced<'f>(name: &[u8], value: &'f [u8]) -> Vec<Field<'f>> {
+    frames::replaced(get("/", &[]), name, value)
 }
 
 // === malformed heads ===
@@ -113,8 +109,8 @@ fn row_56_a_fragment_in_the_path_goes_no_further() {
     let upstream = Raw::text("fine");
     let gateway = before(&upstream);
     let mut client = Frames::connect(gateway.addr("http"), &[]);
-    client.send(headers(1, END_STREAM, &replaced(b":path", b"/a#/../b")));
-    assert!(matches!(client.outcome(1), Outcome::Answer { status: 200 | 400, .. }));
+    let outcome = client.exchange(1, &replaced(b":path", b"/a#/../b"));
+    assert!(matches!(outcome, Outcome::Answer { status: 200 | 400, .. }), "{outcome:?}");
     assert!(upstream.requests().iter().all(|head| head.word(1) == "/a"));
     clean(gateway.addr("http"));
 }
@@ -461,10 +457,8 @@ fn row_65_a_busy_client_is_no_flood() {
     let mut client = Frames::connect(gateway.addr("http"), &[]);
     // As gRPC does it: every answer is followed by a PING and two WINDOW_UPDATEs.
     for n in 0..1000 {
-        let stream = 2 * n + 1;
-        client.send(headers(stream, END_STREAM, &get("/", &[])));
-        let outcome = client.outcome(stream);
-        assert!(matches!(outcome, Outcome::Answer { .. }), "{n}: {outcome:?}");
+        let outcome = client.exchange(2 * n + 1, &get("/", &[]));
+        assert!(matches!(outcome, Outcome::Answer { status: 200, .. }), "{n}: {outcome:?}");
         client.send([frame(PING, 0, 0, &[0; 8]), window(0, 4), window(0, 5)].concat());
     }
 }
@@ -519,7 +513,7 @@ fn row_66_answers_nobody_takes_hold_up_only_their_own_connection() {
         clean(address);
         // As soon as it takes them, all are answered.
         client.send(settings(&[(INITIAL_WINDOW, 1 << 20)]));
-        client.send(crate::support::frames::window(0, 1 << 30));
+        client.send(frames::window(0, 1 << 30));
         let mut ends = 0;
         while ends < 100 {
             let frame = client.next().expect("the connection stays");

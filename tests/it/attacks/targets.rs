@@ -1,7 +1,9 @@
 //! Rows 37 to 45: hosts, targets and paths.
 
 use crate::support::{
-    h2frames::{Field, Frames, Outcome, get},
+    frames::{
+        DATA, END_STREAM, Field, Frames, Outcome, PROTOCOL_ERROR, frame, get, headers, replaced,
+    },
     http::Response,
     prelude::*,
     wire::Head,
@@ -60,16 +62,18 @@ impl Stand {
         let shown: Vec<_> =
             fields.iter().map(|(n, v)| (String::from_utf8_lossy(n), short(v))).collect();
         let before = self.upstream.requests().len();
-        let mut frames = Frames::connect(self.gateway.addr("http"));
-        let outcome = frames.exchange(fields);
-        let fine = matches!(outcome, Outcome::Reset(1) | Outcome::Gone)
+        let mut frames = Frames::connect(self.gateway.addr("http"), &[]);
+        let outcome = frames.exchange(1, fields);
+        let ended = matches!(outcome, Outcome::Ended(_) | Outcome::Closed);
+        let fine = ended
+            || outcome == Outcome::Reset(PROTOCOL_ERROR)
             || outcome.reason() == (status, reason.to_owned());
         assert!(fine, "{shown:?}: {outcome:?} instead of {status} {reason}");
         self.nothing_since(before, &format!("{shown:?}"));
-        if outcome == Outcome::Gone {
-            frames = Frames::connect(self.gateway.addr("http"));
+        if ended {
+            frames = Frames::connect(self.gateway.addr("http"), &[]);
         }
-        let clean = frames.get("a", b"/clean", &[]);
+        let clean = frames.exchange(3, &get("/clean", &[]));
         assert!(matches!(clean, Outcome::Answer { status: 200, .. }), "{shown:?}: {clean:?}");
     }
 
@@ -95,7 +99,7 @@ impl Stand {
     /// Over HTTP/2: what the upstream received.
     #[track_caller]
     pub(super) fn forwards_h2(&self, fields: &[Field<'_>]) -> Head {
-        let outcome = Frames::connect(self.gateway.addr("http")).exchange(fields);
+        let outcome = Frames::connect(self.gateway.addr("http"), &[]).exchange(1, fields);
         assert!(matches!(outcome, Outcome::Answer { status: 200, .. }), "{outcome:?}");
         self.last()
     }
@@ -108,6 +112,11 @@ impl Stand {
 
 fn short(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).into_owned()
+}
+
+/// A GET with this `:authority`.
+fn get_at<'f>(authority: &'f [u8], path: &'f str) -> Vec<Field<'f>> {
+    replaced(get(path, &[]), b":authority", authority)
 }
 
 fn head(target: &str) -> String {
@@ -153,7 +162,7 @@ fn row_37_there_is_one_well_formed_host() {
     for authority in
         ["u@a", "a/b", "a b", "a,b", "a:8x", "a:", "a:65536", "[::1", "", "a#b", "a%00"]
     {
-        stand.refuses_h2(&get(authority.as_bytes(), b"/"), 400, "bad_host");
+        stand.refuses_h2(&get_at(authority.as_bytes(), "/"), 400, "bad_host");
     }
     let bare: [Field<'_>; 3] = [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/")];
     stand.refuses_h2(&bare, 400, "bad_host");
@@ -207,12 +216,13 @@ fn row_38_the_absolute_form_and_host_agree() {
 #[test]
 fn row_39_authority_and_host_of_http2_are_one() {
     let stand = Stand::new();
-    let with = |host: &'static [u8]| [&get(b"a.example", b"/x")[..], &[(b"host", host)]].concat();
+    let with =
+        |host: &'static [u8]| replaced(get("/x", &[(b"host", host)]), b":authority", b"a.example");
     stand.refuses_h2(&with(b"b.example"), 400, "bad_host");
     stand.refuses_h2(&with(b"a.example:80"), 400, "bad_host");
     stand.refuses_h2(&[&with(b"a.example")[..], &[(b"host", b"b")]].concat(), 400, "bad_host");
     assert_eq!(stand.forwards_h2(&with(b"A.example")).all("host").len(), 1);
-    assert_eq!(stand.forwards_h2(&get(b"a.example", b"/x")).all("host"), ["a.example"]);
+    assert_eq!(stand.forwards_h2(&get_at(b"a.example", "/x")).all("host"), ["a.example"]);
     let host: [Field<'_>; 4] =
         [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/x"), (b"host", b"b.example")];
     assert_eq!(stand.forwards_h2(&host).all("host"), ["b.example"]);
@@ -221,21 +231,21 @@ fn row_39_authority_and_host_of_http2_are_one() {
 #[test]
 fn row_39_a_pseudo_header_in_trailers_goes_nowhere() {
     let stand = Stand::new();
-    let mut frames = Frames::connect(stand.gateway.addr("http"));
-    let mut fields = get(b"a.example", b"/x");
-    fields[0].1 = b"POST";
-    let id = frames.open(&fields, false);
-    frames.data(id, b"hello", false);
-    frames.headers(id, &[(b":path", b"/admin"), (b":authority", b"evil"), (b"x-sum", b"1")], true);
+    let mut frames = Frames::connect(stand.gateway.addr("http"), &[]);
+    let trailers: [Field<'_>; 3] =
+        [(b":path", b"/admin"), (b":authority", b"evil"), (b"x-sum", b"1")];
+    frames.send(headers(1, 0, &replaced(get_at(b"a.example", "/x"), b":method", b"POST")));
+    frames.send(frame(DATA, 0, 1, b"hello"));
+    frames.send(headers(1, END_STREAM, &trailers));
     // The library drops them before anybody sees them, or resets the stream.
-    let outcome = frames.outcome(id);
+    let outcome = frames.outcome(1);
     let fine = matches!(outcome, Outcome::Reset(_) | Outcome::Answer { status: 200 | 400, .. });
     assert!(fine, "{outcome:?}");
     for head in stand.upstream.requests() {
         assert_eq!((head.word(1), head.all("host")), ("/x", vec!["a.example"]));
         assert!(!format!("{head:?}").contains("evil"), "{head:?}");
     }
-    assert_eq!(stand.forwards_h2(&get(b"a", b"/clean")).word(1), "/clean");
+    assert_eq!(stand.forwards_h2(&get("/clean", &[])).word(1), "/clean");
 }
 
 #[test]
@@ -261,12 +271,7 @@ fn row_40_only_the_file_says_where_a_request_goes() {
     stand.refuses(connect, 405, "unsupported_method");
     let connect: [Field<'_>; 2] = [(b":method", b"CONNECT"), (b":authority", target.as_bytes())];
     stand.refuses_h2(&connect, 405, "unsupported_method");
-    let scheme: [Field<'_>; 4] = [
-        (b":method", b"GET"),
-        (b":scheme", b"file"),
-        (b":authority", b"a"),
-        (b":path", b"/etc/passwd"),
-    ];
+    let scheme = replaced(get("/etc/passwd", &[]), b":scheme", b"file");
     assert_eq!(stand.forwards_h2(&scheme).word(1), "/etc/passwd");
     assert_eq!(elsewhere.connections(), 0, "nobody was sent elsewhere");
 }
@@ -299,17 +304,15 @@ fn row_41_odd_bytes_in_a_target() {
         b"?a",
         b"http://a/",
     ] {
-        stand.refuses_h2(&get(b"a", path), 400, "bad_request");
+        stand.refuses_h2(&get(path, &[]), 400, "bad_request");
     }
-    let lower: [Field<'_>; 4] =
-        [(b":method", b"get"), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/")];
-    stand.refuses_h2(&lower, 400, "bad_request");
+    stand.refuses_h2(&replaced(get("/", &[]), b":method", b"get"), 400, "bad_request");
     // The library cuts a fragment off before anybody sees it: at least it goes nowhere.
-    assert_eq!(stand.forwards_h2(&get(b"a", b"/a#b")).word(1), "/a");
+    assert_eq!(stand.forwards_h2(&get("/a#b", &[])).word(1), "/a");
     // What browsers leave unescaped passes, in a path with one spelling.
     let (_, received) = stand.forwards(head("/a|b{c}^?d=|{}\\^`"));
     assert_eq!(received.word(1), "/a%7Cb%7Bc%7D%5E?d=|{}\\^`");
-    let received = stand.forwards_h2(&get(b"a", b"/a|b{c}?d=|{}\\^`"));
+    let received = stand.forwards_h2(&get("/a|b{c}?d=|{}\\^`", &[]));
     assert_eq!(received.word(1), "/a%7Cb%7Bc%7D?d=|{}\\^`");
     let (_, received) = stand.forwards("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(received.first, "OPTIONS * HTTP/1.1");
@@ -333,7 +336,7 @@ fn row_42_the_path_that_was_matched_is_the_path_that_is_sent() {
         ("/.../..a/.b", "/.../..a/.b"),
     ] {
         assert_eq!(stand.forwards(head(sent)).1.word(1), received, "{sent}");
-        assert_eq!(stand.forwards_h2(&get(b"a", sent.as_bytes())).word(1), received, "h2 {sent}");
+        assert_eq!(stand.forwards_h2(&get(sent, &[])).word(1), received, "h2 {sent}");
     }
     let lines = stand.gateway.access_log(24);
     assert!(lines.iter().all(
@@ -364,11 +367,11 @@ fn row_43_encoded_twice_or_as_a_slash() {
     ];
     for path in refused {
         stand.refuses(head(path), 400, "bad_path");
-        stand.refuses_h2(&get(b"a", path.as_bytes()), 400, "bad_path");
+        stand.refuses_h2(&get(path, &[]), 400, "bad_path");
     }
     for path in ["/50%25/a%2520b", "/%253A%253F", "/caf%25C3%25A9", "/%25zz"] {
         assert_eq!(stand.forwards(head(path)).1.word(1), path);
-        assert_eq!(stand.forwards_h2(&get(b"a", path.as_bytes())).word(1), path);
+        assert_eq!(stand.forwards_h2(&get(path, &[])).word(1), path);
     }
     // Where the file keeps encoded slashes they are data, and still hide no dot segment.
     let keep = Stand::with(
@@ -409,7 +412,7 @@ fn row_44_parameters_backslashes_and_bytes_that_hide_segments() {
         "/%u0061",
     ] {
         stand.refuses(head(path), 400, "bad_path");
-        stand.refuses_h2(&get(b"a", path.as_bytes()), 400, "bad_path");
+        stand.refuses_h2(&get(path, &[]), 400, "bad_path");
     }
     // A parameter, encoded or not, does not hide the segment it hangs on.
     let closed = Stand::with(
@@ -417,7 +420,8 @@ fn row_44_parameters_backslashes_and_bytes_that_hide_segments() {
     );
     for path in ["/admin;x", "/admin%3Bx", "/admin%3bx/y", "/a/../admin;x=1/y", "//admin%3B"] {
         assert_eq!(closed.gateway.get("a", path).status, 403, "{path}");
-        let outcome = Frames::connect(closed.gateway.addr("http")).get("a", path.as_bytes(), &[]);
+        let mut client = Frames::connect(closed.gateway.addr("http"), &[]);
+        let outcome = client.exchange(1, &get(path, &[]));
         assert!(matches!(outcome, Outcome::Answer { status: 403, .. }), "{path}: {outcome:?}");
     }
     assert_eq!(closed.upstream.connections(), 0);

@@ -1,7 +1,11 @@
 //! HTTP/2 as frames, for a client that does what no library would: every frame is written as given,
-//! header blocks are literals without any table.
+//! header lists go out pseudo-headers and all, as literals without any table, however malformed. Of
+//! answers it reads the status and the body.
 
-use std::net::{SocketAddr, TcpStream};
+use std::{
+    collections::VecDeque,
+    net::{SocketAddr, TcpStream},
+};
 
 use super::{wait::DEADLINE, wire::Wire};
 
@@ -21,8 +25,12 @@ pub(crate) const UNKNOWN: u8 = 0xbe;
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 
-/// `SETTINGS_INITIAL_WINDOW_SIZE`.
+/// `SETTINGS_HEADER_TABLE_SIZE` and `SETTINGS_INITIAL_WINDOW_SIZE`.
+const HEADER_TABLE_SIZE: u16 = 1;
 pub(crate) const INITIAL_WINDOW: u16 = 4;
+
+/// The longest payload anybody has to take.
+const LONGEST: usize = 16_384;
 
 /// Error codes.
 pub(crate) const PROTOCOL_ERROR: u32 = 1;
@@ -43,8 +51,9 @@ pub(crate) struct Frame {
 
 /// A connection on which anything may be sent.
 pub(crate) struct Frames {
-    /// The bytes.
-    pub(crate) wire: Wire<TcpStream>,
+    wire: Wire<TcpStream>,
+    /// Frames of other streams, read while the outcome of one was waited for.
+    kept: VecDeque<Frame>,
 }
 
 /// What came of a stream.
@@ -118,33 +127,49 @@ fn string(block: &mut Vec<u8>, text: &[u8]) {
 }
 
 /// The pseudo-header fields of a GET, followed by these.
-pub(crate) fn get<'f>(path: &'f str, more: &[Field<'f>]) -> Vec<Field<'f>> {
-    let mut fields: Vec<Field<'f>> = vec![
+pub(crate) fn get<'f>(path: &'f (impl AsRef<[u8]> + ?Sized), more: &[Field<'f>]) -> Vec<Field<'f>> {
+    let fixed: [Field<'f>; 4] = [
         (b":method", b"GET"),
         (b":scheme", b"http"),
         (b":authority", b"a"),
-        (b":path", path.as_bytes()),
+        (b":path", path.as_ref()),
     ];
-    fields.extend_from_slice(more);
+    [&fixed, more].concat()
+}
+
+/// The same fields, one of them with another value.
+pub(crate) fn replaced<'f>(
+    mut fields: Vec<Field<'f>>,
+    name: &[u8],
+    value: &'f [u8],
+) -> Vec<Field<'f>> {
+    fields.iter_mut().filter(|field| field.0 == name).for_each(|field| field.1 = value);
     fields
 }
 
-/// A HEADERS frame with a whole request head.
+/// A HEADERS frame with a whole head, or with trailers.
+#[track_caller]
 pub(crate) fn headers(stream: u32, flags: u8, fields: &[Field<'_>]) -> Vec<u8> {
-    frame(HEADERS, flags | END_HEADERS, stream, &block(fields))
+    let block = block(fields);
+    assert!(block.len() <= LONGEST, "this client does not split header blocks");
+    frame(HEADERS, flags | END_HEADERS, stream, &block)
 }
 
 // === impl Frames ===
 
 impl Frames {
-    /// Connects and sends the preface with these settings.
+    /// Connects and sends the preface with these settings, and with the one that lets every answer be
+    /// read by itself: no table of headers.
+    #[track_caller]
     pub(crate) fn connect(address: SocketAddr, values: &[(u16, u32)]) -> Self {
-        let stream = TcpStream::connect(address).expect("the listener accepts");
+        let stream = TcpStream::connect_timeout(&address, DEADLINE).expect("the listener accepts");
         stream.set_read_timeout(Some(DEADLINE)).expect("not zero");
         stream.set_write_timeout(Some(DEADLINE)).expect("not zero");
+        stream.set_nodelay(true).expect("a TCP socket");
         let mut wire = Wire::new(stream);
-        wire.send([b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &settings(values)].concat());
-        Self { wire }
+        let settings = settings(&[&[(HEADER_TABLE_SIZE, 0)], values].concat());
+        wire.send([b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &settings].concat());
+        Self { wire, kept: VecDeque::new() }
     }
 
     /// Sends frames; false when the gateway is gone.
@@ -162,14 +187,27 @@ impl Frames {
         Some(Frame { kind: head[3], flags: head[4], stream, payload })
     }
 
-    /// Reads until it is known what came of a stream.
+    /// Sends a request without a body and reads what came of it.
+    #[track_caller]
+    pub(crate) fn exchange(&mut self, stream: u32, fields: &[Field<'_>]) -> Outcome {
+        self.send(headers(stream, END_STREAM, fields));
+        self.outcome(stream)
+    }
+
+    /// Reads until it is known what came of a stream; the streams may be asked after in any order.
     #[track_caller]
     pub(crate) fn outcome(&mut self, stream: u32) -> Outcome {
         let (mut status, mut body) = (0, Vec::new());
-        while let Some(frame) = self.next() {
+        let (ours, others) = self.kept.drain(..).partition(|frame| frame.stream == stream);
+        self.kept = others;
+        let mut ours: VecDeque<Frame> = ours;
+        while let Some(frame) = ours.pop_front().or_else(|| self.next()) {
             match frame.kind {
                 GOAWAY if frame.code(4) != 0 => return Outcome::Ended(frame.code(4)),
-                _ if frame.stream != stream => continue,
+                _ if frame.stream != stream => {
+                    self.kept.push_back(frame);
+                    continue;
+                }
                 RST_STREAM => return Outcome::Reset(frame.code(0)),
                 HEADERS if status == 0 => status = frame.status(),
                 DATA => body.extend_from_slice(&frame.payload),
@@ -202,46 +240,49 @@ impl Frame {
             .map_or(u32::MAX, |code| u32::from_be_bytes([code[0], code[1], code[2], code[3]]))
     }
 
-    /// The status of a response head, whose first field it is (RFC 7541 appendix A and B).
+    /// The status in front of a response head: an entry of the static table, or a literal with the name
+    /// of entry 8 (RFC 7541 appendix A).
+    #[track_caller]
     fn status(&self) -> u16 {
-        let block: Vec<u8> =
-            self.payload.iter().copied().skip_while(|b| b & 0xe0 == 0x20).collect();
+        // Updates of the table's size may come first.
+        let skip = self.payload.iter().take_while(|&&byte| byte & 0xe0 == 0x20).count();
+        let block = &self.payload[skip..];
+        let common = [200, 204, 206, 304, 400, 404, 500];
         match block[0] {
-            0x88 => 200,
-            0x89 => 204,
-            0x8a => 206,
-            0x8b => 304,
-            0x8c => 400,
-            0x8d => 404,
-            0x8e => 500,
-            // A literal with the name of entry 8; the value is three digits, in Huffman code or not.
-            0x48 | 0x08 | 0x18 if block[1] & 0x80 == 0 => {
-                String::from_utf8_lossy(&block[2..5]).parse().expect("a status")
-            }
+            byte @ 0x88..=0x8e => common[usize::from(byte - 0x88)],
             0x48 | 0x08 | 0x18 => {
-                let length = usize::from(block[1] & 0x7f);
-                huffman_digits(&block[2..2 + length])
+                let value = &block[2..2 + usize::from(block[1] & 0x7f)];
+                let digits = if block[1] & 0x80 == 0 { value.to_vec() } else { huffman(value) };
+                String::from_utf8_lossy(&digits).parse().expect("a status is a number")
             }
-            other => {
-                // An entry of the dynamic table: a status seen before on this connection.
-                assert!(other & 0x80 != 0, "a status comes first: {other:#x}");
-                0
-            }
+            other => panic!("no status in front: {other:#x}"),
         }
     }
 }
 
-fn huffman_digits(bytes: &[u8]) -> u16 {
+// === impl Outcome ===
+
+impl Outcome {
+    /// Status and reason word of a refusal; nothing of either when there was no answer.
+    pub(crate) fn reason(&self) -> (u16, String) {
+        let Self::Answer { status, body } = self else { return (0, String::new()) };
+        let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        (*status, body["reason"].as_str().unwrap_or_default().to_owned())
+    }
+}
+
+/// Three digits in the Huffman code: 0 to 2 have five bits, 3 to 9 have six (RFC 7541 appendix B).
+fn huffman(bytes: &[u8]) -> Vec<u8> {
     let bits: Vec<u8> =
         bytes.iter().flat_map(|byte| (0..8).rev().map(move |at| byte >> at & 1)).collect();
-    let number = |bits: &[u8]| bits.iter().fold(0_u16, |sum, bit| sum << 1 | u16::from(*bit));
-    let (mut at, mut status) = (0, 0);
-    for _ in 0..3 {
+    let number = |bits: &[u8]| bits.iter().fold(0, |sum, bit| sum << 1 | bit);
+    let mut at = 0;
+    let mut digit = || {
         let short = number(&bits[at..at + 5]);
         let (digit, length) =
             if short < 3 { (short, 5) } else { (number(&bits[at..at + 6]) - 0x19 + 3, 6) };
-        status = status * 10 + digit;
         at += length;
-    }
-    status
+        b'0' + digit
+    };
+    vec![digit(), digit(), digit()]
 }

@@ -9,7 +9,6 @@ pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod grpc;
 pub(crate) mod h2client;
-pub(crate) mod h2frames;
 pub(crate) mod h2upstream;
 pub(crate) mod http;
 pub(crate) mod nginx;
