@@ -19,8 +19,8 @@ for program in nginx h2load curl python3 valgrind strace; do
         exit 1
     }
 done
-cargo build --release --quiet
-binary=target/release/tidegate
+binary=${TIDEGATE:-target/release/tidegate}
+[ -n "${TIDEGATE:-}" ] || cargo build --release --quiet
 work=$(mktemp -d)
 pids=()
 cleanup() {

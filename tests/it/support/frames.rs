@@ -172,6 +172,11 @@ impl Frames {
         Self { wire, kept: VecDeque::new() }
     }
 
+    /// The socket once more, for whoever ends the connection from another thread.
+    pub(crate) fn socket(&self) -> TcpStream {
+        self.wire.stream().try_clone().expect("a process may have many descriptors")
+    }
+
     /// Sends frames; false when the gateway is gone.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.wire.send(bytes)
