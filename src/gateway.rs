@@ -13,11 +13,9 @@ use http::{
     header::{CONNECTION, HOST},
     request::Parts,
 };
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::{
-    body::Body,
     config::model,
     error::{Error, Reason},
     layers::{Request, panics, shared::BoxFuture},
@@ -89,7 +87,7 @@ impl Gateway {
         &self,
         connection: &Arc<Connection>,
         listener: &Listener,
-        request: http::Request<Incoming>,
+        request: Request,
     ) -> BoxFuture<Infallible> {
         let http1 = request.version() != Version::HTTP_2;
         panics::catch(|| self.begin(connection, listener, request))
@@ -100,7 +98,7 @@ impl Gateway {
         &self,
         connection: &Arc<Connection>,
         listener: &Listener,
-        request: http::Request<Incoming>,
+        request: Request,
     ) -> BoxFuture<Infallible> {
         let begun = Begun::new(connection);
         let runtime = self.current.load();
@@ -136,7 +134,7 @@ impl Gateway {
         if let Some(verdict) = decision.verdict {
             head.extensions.insert(verdict);
         }
-        decision.route.service.handle(Request::from_parts(head, Body::incoming(body)))
+        decision.route.service.handle(Request::from_parts(head, body))
     }
 }
 

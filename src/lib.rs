@@ -19,6 +19,7 @@ pub mod error;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod gateway;
+pub(crate) mod http1;
 pub mod layers;
 pub mod routing;
 pub mod runtime;

@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use crate::{
     body::{Body, BoxError},
     error::{Error, Reason},
+    http1::write_field,
     telemetry::exchange::Exchange,
     upstream::incoming,
 };
@@ -91,10 +92,7 @@ fn text(head: &http::Response<()>) -> Vec<u8> {
         format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or(""))
             .into_bytes();
     for (name, value) in head.headers() {
-        text.extend_from_slice(name.as_str().as_bytes());
-        text.extend_from_slice(b": ");
-        text.extend_from_slice(value.as_bytes());
-        text.extend_from_slice(b"\r\n");
+        write_field(&mut text, name, value);
     }
     text.extend_from_slice(b"\r\n");
     text

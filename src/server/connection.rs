@@ -4,18 +4,18 @@
 use std::{
     convert::Infallible,
     future::{Future, poll_fn},
-    io,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
 };
 
-use hyper::{body::Incoming, server::conn::http1, service::Service};
+use hyper::{body::Incoming, server::conn, service::Service};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
     client::{Connection, Order},
+    http1::{self, Http1},
     listener::Listener,
     registry::Registration,
     scan::{Limits, Scanner},
@@ -139,43 +139,60 @@ enum Turn {
     Parked,
 }
 
-type H1<S> = Box<http1::UpgradeableConnection<TokioIo<Wire<S>>, Requests>>;
+type H1<S> = Box<conn::http1::UpgradeableConnection<TokioIo<Wire<S>>, Requests>>;
 
 async fn serve_h1<S>(
-    mut wire: Wire<S>,
+    wire: Wire<S>,
     mut requests: Requests,
     limits: ListenerLimits,
 ) -> Result<(), BoxedError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let connection = Arc::clone(&requests.connection);
+    let scan = scan_limits(limits);
+    let mut wire = wire.into_heads(scan);
     loop {
-        // Nothing but the socket is kept while nobody asks anything.
-        connection.state.parked.store(true, Ordering::Relaxed);
-        let begun = poll_fn(|cx| poll_begin(&connection, &mut wire, cx)).await?;
-        connection.state.parked.store(false, Ordering::Relaxed);
-        if !begun {
+        let mut own = requests.http1();
+        if poll_fn(|cx| own.poll(&mut wire, cx)).await? == http1::Next::Closed {
             return Ok(());
         }
-        let http = http1_builder(limits).serve_connection(TokioIo::new(wire), requests);
-        let mut http = Box::new(http.with_upgrades());
-        let mut draining = false;
-        match poll_fn(|cx| poll_turn(&connection, &mut http, &mut draining, cx)).await {
-            Turn::Closed(result) => return result.map_err(Into::into),
-            Turn::Parked => {}
+        wire = wire.into_h1(Scanner::new(scan));
+        while !wire.is_between() || !wire.pending().is_empty() {
+            let Some(again) = hyper_turn(wire, requests, limits).await? else { return Ok(()) };
+            (wire, requests) = again;
         }
-        let Some(parts) = http.into_parts() else { return Ok(()) };
-        wire = parts.io.into_inner();
-        wire.unread(&parts.read_buf);
-        requests = parts.service;
+        wire = wire.into_heads(scan);
     }
+}
+
+/// Lets hyper serve until the connection has ended, or is quiet and comes back.
+async fn hyper_turn<S>(
+    wire: Wire<S>,
+    requests: Requests,
+    limits: ListenerLimits,
+) -> Result<Option<(Wire<S>, Requests)>, BoxedError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connection = Arc::clone(&requests.connection);
+    connection.state.parked.store(false, Ordering::Relaxed);
+    let http = hyper_builder(limits).serve_connection(TokioIo::new(wire), requests);
+    let mut http = Box::new(http.with_upgrades());
+    let mut draining = false;
+    match poll_fn(|cx| poll_turn(&connection, &mut http, &mut draining, cx)).await {
+        Turn::Closed(result) => return result.map(|()| None).map_err(Into::into),
+        Turn::Parked => {}
+    }
+    let Some(parts) = http.into_parts() else { return Ok(None) };
+    let mut wire = parts.io.into_inner();
+    wire.unread(&parts.read_buf);
+    Ok(Some((wire, parts.service)))
 }
 
 type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
-fn http1_builder(limits: ListenerLimits) -> http1::Builder {
-    let mut builder = http1::Builder::new();
+fn hyper_builder(limits: ListenerLimits) -> conn::http1::Builder {
+    let mut builder = conn::http1::Builder::new();
     builder
         .half_close(false)
         // Not `pipeline_flush`: with it hyper buffers answers without a limit.
@@ -184,30 +201,6 @@ fn http1_builder(limits: ListenerLimits) -> http1::Builder {
         builder.max_headers(limits.header_count);
     }
     builder
-}
-
-/// Waits for the first byte of a request.
-fn poll_begin<S>(
-    connection: &Connection,
-    wire: &mut Wire<S>,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<bool>>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let state = &connection.state;
-    state.waker.register(cx.waker());
-    if state.ordered(Order::Kill) {
-        // At once: a client that takes nothing would hold up the end of a TLS session too.
-        return Poll::Ready(Ok(false));
-    }
-    state.done(Order::Park);
-    // What has arrived already is answered, drain or not.
-    let filled = wire.poll_fill(cx);
-    if filled.is_pending() && state.ordered(Order::Drain) && !state.is_fresh() {
-        return Pin::new(wire).poll_shutdown(cx).map_ok(|()| false);
-    }
-    filled
 }
 
 fn poll_turn<S>(
@@ -259,7 +252,7 @@ where
     let tasks = Tasks::new(Arc::clone(&connection), requests.listener.settings().timeouts.write);
     let header_list = u32::try_from(limits.header_size).unwrap_or(u32::MAX);
     let mut http = Box::pin(
-        hyper::server::conn::http2::Builder::new(tasks)
+        conn::http2::Builder::new(tasks)
             .max_concurrent_streams(limits.h2_streams)
             .max_header_list_size(header_list)
             .initial_stream_window_size(256 * 1024)
@@ -292,6 +285,11 @@ where
 // === impl Requests ===
 
 impl Requests {
+    fn http1(&self) -> Http1 {
+        let Self { gateway, listener, connection, .. } = self;
+        Http1::new(Arc::clone(gateway), Arc::clone(listener), Arc::clone(connection))
+    }
+
     /// Nothing of the request is looked at before some of the answers have moved.
     fn wait(&self, request: http::Request<Incoming>) -> BoxFuture<Infallible> {
         let bytes = streams::head_bytes(&request);
@@ -301,7 +299,7 @@ impl Requests {
         let Self { gateway, listener, connection, crowd, .. } = self.clone();
         Box::pin(async move {
             waiting.admit(crowd).await;
-            gateway.handle(&connection, &listener, request).await
+            gateway.handle(&connection, &listener, request.map(Body::incoming)).await
         })
     }
 }
@@ -318,6 +316,6 @@ impl Service<http::Request<Incoming>> for Requests {
             Entry::Now | Entry::Wait => {}
             Entry::Never => return Box::pin(std::future::pending()),
         }
-        self.gateway.handle(&self.connection, &self.listener, request)
+        self.gateway.handle(&self.connection, &self.listener, request.map(Body::incoming))
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod frames;
 pub(crate) mod gate;
 #[doc(hidden)]
 pub mod gate_bench;
+pub(crate) mod http1;
 pub mod limits;
 pub(crate) mod linger;
 pub mod listener;

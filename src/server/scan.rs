@@ -4,15 +4,18 @@
 //! lines) or answers without our reason is refused here; everything that passes is framed the way
 //! hyper will frame it, because every ambiguity has been refused. Pure: bytes in, verdict out.
 
-pub(crate) mod chunk;
 #[cfg(test)]
 mod hyper_agrees;
 mod line;
 
-use self::chunk::Chunk;
 pub(crate) use self::line::{check_method, check_target_bytes};
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
+use self::line::Line;
 use super::gate::NAME_LIMIT;
-use crate::error::Reason;
+use crate::{error::Reason, http1::chunk::Chunk};
 
 /// Limits on a request head.
 #[derive(Clone, Copy, Debug)]
@@ -76,10 +79,28 @@ enum State {
 
 /// The framing of a message as its head declares it.
 #[derive(Clone, Copy, Debug, Default)]
-struct Framing {
+pub(crate) struct Framing {
     length: Option<u64>,
     chunked: bool,
     upgrade: bool,
+}
+
+/// Where the parts of a head are.
+#[derive(Debug)]
+pub(crate) struct Head {
+    /// Bytes in all, empty lines in front of it included.
+    pub(crate) length: usize,
+    pub(crate) framing: Framing,
+    pub(crate) line: Line,
+    /// Names and trimmed values.
+    pub(crate) fields: SmallVec<[(Range<usize>, Range<usize>); 16]>,
+}
+
+impl Framing {
+    /// Nothing follows the head that belongs to it.
+    pub(crate) fn is_bodiless(self) -> bool {
+        !self.chunked && !self.upgrade && self.length.unwrap_or(0) == 0
+    }
 }
 
 // === impl Scanner ===
@@ -128,9 +149,9 @@ impl Scanner {
                 State::Tunnel => return Scan { pass: bytes.len(), next: Next::More },
                 State::Hold => return Scan { pass, next: Next::Hold },
                 State::Head => match parse_head(rest, self.limits) {
-                    Ok(Some((length, framing))) => {
-                        pass += length;
-                        self.begin_body(framing);
+                    Ok(Some(head)) => {
+                        pass += head.length;
+                        self.begin_body(head.framing);
                     }
                     Ok(None) => return Scan { pass, next: Next::More },
                     Err(refusal) => return Scan { pass, next: Next::Refuse(refusal) },
@@ -176,13 +197,13 @@ impl Scanner {
 
 // === the head ===
 
-/// Finds the end of a request head and its framing. `None`: not complete yet.
-fn parse_head(bytes: &[u8], limits: Limits) -> Result<Option<(usize, Framing)>, Refusal> {
+/// Finds the end of a request head, its framing and its parts. `None`: not complete yet.
+pub(crate) fn parse_head(bytes: &[u8], limits: Limits) -> Result<Option<Head>, Refusal> {
     let mut at = skip_empty_lines(bytes)?;
     let begin = at;
     let mut framing = Framing::default();
-    let mut fields = 0;
-    let mut old = false;
+    let mut fields = SmallVec::new();
+    let mut request = Line::default();
     loop {
         let Some(length) = memchr::memchr(b'\n', &bytes[at..]) else {
             return incomplete(bytes, begin, at, limits);
@@ -191,19 +212,19 @@ fn parse_head(bytes: &[u8], limits: Limits) -> Result<Option<(usize, Framing)>, 
         let Some((b'\r', line)) = line.split_last() else {
             return Err(refuse(Reason::BadFraming, "bare LF"));
         };
-        let first = at == begin;
+        let start = at;
         at += length + 1;
-        if first {
-            old = line::check(line, limits)?;
+        if start == begin {
+            request = line::check(line, begin, limits)?;
         } else if line.is_empty() {
             break;
         } else {
-            fields += 1;
-            field_line(line, old, &mut framing)?;
+            let (name, value) = field_line(line, request.old, &mut framing)?;
+            fields.push((start..start + name, start + value.start..start + value.end));
         }
     }
-    check_head(at - begin, fields, limits)?;
-    Ok(Some((at, framing)))
+    check_head(at - begin, fields.len(), limits)?;
+    Ok(Some(Head { length: at, framing, line: request, fields }))
 }
 
 /// RFC 9112 section 2.2: an empty line before a request line is ignored.
@@ -223,7 +244,7 @@ fn incomplete(
     begin: usize,
     at: usize,
     limits: Limits,
-) -> Result<Option<(usize, Framing)>, Refusal> {
+) -> Result<Option<Head>, Refusal> {
     if at == begin && bytes.len() - begin > limits.uri_length + 64 {
         return Err(refuse(Reason::UriTooLong, "request line too long"));
     }
@@ -243,8 +264,13 @@ fn check_head(length: usize, fields: usize, limits: Limits) -> Result<(), Refusa
     Ok(())
 }
 
-/// Looks for the three fields that decide how a message is framed.
-fn field_line(line: &[u8], old: bool, framing: &mut Framing) -> Result<(), Refusal> {
+/// Looks for the three fields that decide how a message is framed. Returns where the name ends and where
+/// the value is.
+fn field_line(
+    line: &[u8],
+    old: bool,
+    framing: &mut Framing,
+) -> Result<(usize, Range<usize>), Refusal> {
     let length = line.iter().position(|&byte| !TOKEN[usize::from(byte)]).unwrap_or(line.len());
     if length > NAME_LIMIT {
         return Err(refuse(Reason::HeaderTooLarge, "header field name too long"));
@@ -257,19 +283,21 @@ fn field_line(line: &[u8], old: bool, framing: &mut Framing) -> Result<(), Refus
         return Err(refuse(Reason::BadRequest, detail));
     }
     match rest {
-        [b':', value @ ..] if !name.is_empty() => match name.len() {
-            14 if name.eq_ignore_ascii_case(b"content-length") => {
-                content_length(trim(value), framing)
+        [b':', ..] if !name.is_empty() => {
+            let place = trim(line, length + 1);
+            let value = &line[place.clone()];
+            match name.len() {
+                14 if name.eq_ignore_ascii_case(b"content-length") => {
+                    content_length(value, framing)?;
+                }
+                17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                    transfer_encoding(value, old, framing)?;
+                }
+                7 => framing.upgrade |= name.eq_ignore_ascii_case(b"upgrade"),
+                _ => {}
             }
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                transfer_encoding(trim(value), old, framing)
-            }
-            7 => {
-                framing.upgrade |= name.eq_ignore_ascii_case(b"upgrade");
-                Ok(())
-            }
-            _ => Ok(()),
-        },
+            Ok((length, place))
+        }
         [b' ' | b'\t', ..] if name.is_empty() => {
             Err(refuse(Reason::BadFraming, "folded header line"))
         }
@@ -283,7 +311,7 @@ const CONTROL: u8 = 1;
 const EIGHT_BIT: u8 = 2;
 
 /// What is wrong with each byte in a field value.
-static VALUE: [u8; 256] = {
+pub(crate) static VALUE: [u8; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {
@@ -298,7 +326,7 @@ static VALUE: [u8; 256] = {
 };
 
 /// The characters of a token (RFC 9110 section 5.6.2).
-static TOKEN: [bool; 256] = {
+pub(crate) static TOKEN: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0_u8;
     while byte < 128 {
@@ -336,14 +364,16 @@ fn transfer_encoding(value: &[u8], old: bool, framing: &mut Framing) -> Result<(
     Ok(())
 }
 
-fn trim(mut value: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] = value {
-        value = rest;
+/// What is left of a line from here on without white space around it.
+fn trim(line: &[u8], mut start: usize) -> Range<usize> {
+    let mut end = line.len();
+    while start < end && matches!(line[start], b' ' | b'\t') {
+        start += 1;
     }
-    while let [rest @ .., b' ' | b'\t'] = value {
-        value = rest;
+    while start < end && matches!(line[end - 1], b' ' | b'\t') {
+        end -= 1;
     }
-    value
+    start..end
 }
 
 const fn refuse(reason: Reason, detail: &'static str) -> Refusal {

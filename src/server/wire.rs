@@ -1,12 +1,14 @@
 //! The bytes between a client's socket and hyper.
 //!
-//! For HTTP/1 it lets hyper read whole, unambiguous heads only (`scan`): a head that must be
+//! For HTTP/1 whole, unambiguous heads (`scan`) go to `http1`, which answers them itself unless a body
+//! or an upgrade follows. Then hyper reads on, and it too sees nothing ambiguous: a head that must be
 //! refused is replaced by a well-formed one with [`REFUSED_METHOD`], which arrives at the gateway in
 //! its turn and is answered, counted and logged like every other request. It also writes 1xx answers
 //! hyper cannot, holds bytes sent before an upgrade is decided, and keeps the times the worker's
 //! sweep looks at. For HTTP/2 it counts frames (`frames`) and ends the connection of a client that
 //! floods. Once the protocol is switched it only passes bytes on.
 
+mod heads;
 #[cfg(test)]
 mod tests;
 
@@ -19,13 +21,14 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+pub(crate) use self::heads::Ahead;
 use super::{
     client::{Connection, Order, REFUSED_METHOD, Upgrade, now_nanos},
     farewell::Farewell,
     frames::{Flood, Frames},
     linger::Linger,
     registry::Registration,
-    scan::{Next, Refusal, Scanner},
+    scan::{Limits, Next, Refusal, Scanner},
 };
 use crate::{
     error::Reason,
@@ -54,6 +57,9 @@ pub(crate) struct Wire<S> {
 
 #[derive(Debug)]
 enum Mode {
+    /// HTTP/1 between two requests: heads are taken one by one.
+    Heads(Limits),
+    /// HTTP/1 that hyper reads.
     Scan(Scanner),
     /// The version is not known yet.
     Sniff,
@@ -64,6 +70,9 @@ enum Mode {
     Refused,
 }
 
+/// Why a head that is not complete is refused.
+const LATE: Refusal =
+    Refusal { reason: Reason::HeaderTimeout, detail: "the head did not arrive in time" };
 /// Most bytes kept of what a client sends before its upgrade is decided.
 const HELD_LIMIT: usize = 64 * 1024;
 
@@ -112,23 +121,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.mode = Mode::H2(frames);
         self.judge(verdict);
         self
-    }
-
-    /// Waits until the client has sent something. `false`: it has closed instead.
-    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        if !self.pending.is_empty() {
-            return Poll::Ready(Ok(true));
-        }
-        // On the stack: an idle connection holds no buffer.
-        let mut space = [0; 2048];
-        let mut buf = ReadBuf::new(&mut space);
-        ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
-        if buf.filled().is_empty() {
-            return Poll::Ready(Ok(false));
-        }
-        self.connection.state.touch();
-        self.take_in(buf.filled());
-        Poll::Ready(Ok(true))
     }
 
     /// What has been read and not yet passed on.
@@ -221,8 +213,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
         self.connection.state.done(Order::HeadTimeout);
         if matches!(&self.mode, Mode::Scan(scanner) if scanner.is_at_head()) {
-            let detail = "the head did not arrive in time";
-            self.refuse(Refusal { reason: Reason::HeaderTimeout, detail });
+            self.refuse(LATE);
         }
     }
 
@@ -295,7 +286,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 self.judge(verdict);
                 return Poll::Ready(Ok(verdict.is_ok()));
             }
-            Mode::Sniff | Mode::Calm(_) | Mode::Refused => return Poll::Ready(Ok(true)),
+            Mode::Heads(_) | Mode::Sniff | Mode::Calm(_) | Mode::Refused => {
+                return Poll::Ready(Ok(true));
+            }
         };
         if scan.pass == bytes.len() && scan.next == Next::More {
             return Poll::Ready(Ok(true));
@@ -466,8 +459,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         if let Mode::Calm(farewell) = &mut this.mode {
             return farewell.poll(&mut this.io, cx).map(Ok);
         }
-        if matches!(&this.mode, Mode::Scan(scanner) if scanner.is_in_body()) {
+        let more = match &this.mode {
             // The answer came before the end of the body, which is still being sent.
+            Mode::Scan(scanner) => scanner.is_in_body(),
+            // More requests came, which nobody will answer.
+            Mode::Heads(_) => !this.pending.is_empty(),
+            _ => false,
+        };
+        if more {
             this.mode = Mode::Refused;
             this.linger.begin();
         }

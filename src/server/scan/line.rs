@@ -1,12 +1,24 @@
 //! The request line of HTTP/1: method, target, version. Method and target of HTTP/2 are held to the same.
 
+use std::ops::Range;
+
 use super::{Limits, Refusal, refuse};
 use crate::error::Reason;
 
 /// The longest target hyper can read.
 const TARGET_LIMIT: usize = u16::MAX as usize - 1;
-/// Checks method, target and version; returns whether it is HTTP/1.0.
-pub(super) fn check(line: &[u8], limits: Limits) -> Result<bool, Refusal> {
+
+/// Where the parts of a request line are.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Line {
+    pub(crate) method: Range<usize>,
+    pub(crate) target: Range<usize>,
+    /// It is HTTP/1.0.
+    pub(crate) old: bool,
+}
+
+/// Checks method, target and version of a line that begins at `start`.
+pub(super) fn check(line: &[u8], start: usize, limits: Limits) -> Result<Line, Refusal> {
     let Some((line, version)) = line.iter().rposition(|&b| b == b' ').map(|at| line.split_at(at))
     else {
         return Err(refuse(Reason::BadRequest, "request line without a version"));
@@ -31,7 +43,8 @@ pub(super) fn check(line: &[u8], limits: Limits) -> Result<bool, Refusal> {
         return Err(refuse(Reason::UriTooLong, "request target too long"));
     }
     check_target(method, target)?;
-    Ok(old)
+    let (method, end) = (start..start + space, start + line.len());
+    Ok(Line { target: method.end + 1..end, method, old })
 }
 
 /// A token, of the characters methods are made of (RFC 9110 section 16.1.2).

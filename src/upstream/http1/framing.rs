@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Frame;
 
 use super::Cause;
-use crate::server::scan::chunk::Chunk;
+use crate::http1::chunk::Chunk;
 
 /// The framing of a body (RFC 9112 section 6.3), and how far it has been read.
 #[derive(Debug, PartialEq, Eq)]

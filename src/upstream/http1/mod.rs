@@ -9,7 +9,6 @@ mod answer;
 mod framing;
 mod head;
 mod io;
-mod outbox;
 mod request;
 
 #[cfg(test)]
@@ -32,11 +31,12 @@ pub(crate) use self::{
     answer::Answer,
     io::{Io, Socket},
 };
-use self::{head::Head, outbox::Outbox, request::Upload};
+use self::{head::Head, request::Upload};
 use super::tls;
 use crate::{
     body::BoxError,
     error::{Error, Reason},
+    http1::Outbox,
     layers::{Request, expect::Interim},
 };
 

@@ -11,9 +11,9 @@ use http::{
 };
 use http_body::{Body as _, Frame};
 
-use super::outbox::Outbox;
 use crate::{
     body::{Body, BoxError},
+    http1::{Outbox, write_field},
     layers::Request,
 };
 
@@ -71,10 +71,7 @@ fn expects_body(method: &Method) -> bool {
 
 fn write_fields(text: &mut Vec<u8>, fields: &HeaderMap) {
     for (name, value) in fields {
-        text.extend_from_slice(name.as_str().as_bytes());
-        text.extend_from_slice(b": ");
-        text.extend_from_slice(value.as_bytes());
-        text.extend_from_slice(b"\r\n");
+        write_field(text, name, value);
     }
 }
 

@@ -1,7 +1,6 @@
-//! The chunked coding (RFC 9112 section 7.1), read strictly: of request bodies by `server/scan`, of
-//! answers by `upstream/http1`.
+//! The chunked coding (RFC 9112 section 7.1), read strictly.
 
-use super::{TOKEN, VALUE};
+use crate::server::scan::{TOKEN, VALUE};
 
 /// Where in a chunked body we are (RFC 9112 section 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

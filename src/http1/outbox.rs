@@ -1,4 +1,4 @@
-//! Bytes on their way to an upstream: heads, chunk lines and small pieces in one buffer, a large piece
+//! Bytes on their way to a socket: heads, chunk lines and small pieces in one buffer, a large piece
 //! behind them uncopied, all written together.
 
 use std::{
@@ -12,7 +12,7 @@ use tokio::io::AsyncWrite;
 
 /// What is still to be written.
 #[derive(Debug, Default)]
-pub(super) struct Outbox {
+pub(crate) struct Outbox {
     flat: Vec<u8>,
     /// How much of it is written.
     at: usize,
@@ -31,27 +31,27 @@ const ENOUGH: usize = 16 * 1024;
 // === impl Outbox ===
 
 impl Outbox {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.flat.is_empty() && self.large.is_empty() && self.tail.is_empty()
     }
 
     /// Whether there is something and nothing of it is written.
-    pub(super) fn is_untouched(&self) -> bool {
+    pub(crate) fn is_untouched(&self) -> bool {
         !self.flat.is_empty() && self.at == 0
     }
 
     /// Whether more may be added before this is written.
-    pub(super) fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.flat.len() < ENOUGH && self.large.is_empty() && self.tail.is_empty()
     }
 
     /// For text that follows what is there.
-    pub(super) fn text(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn text(&mut self) -> &mut Vec<u8> {
         if self.large.is_empty() { &mut self.flat } else { &mut self.tail }
     }
 
     /// Adds a piece of a body as it is.
-    pub(super) fn push(&mut self, piece: Bytes) {
+    pub(crate) fn push(&mut self, piece: Bytes) {
         if piece.len() <= COPY {
             self.flat.extend_from_slice(&piece);
         } else {
@@ -60,7 +60,7 @@ impl Outbox {
     }
 
     /// Adds a piece of a body as one chunk.
-    pub(super) fn push_chunk(&mut self, piece: Bytes) {
+    pub(crate) fn push_chunk(&mut self, piece: Bytes) {
         // Nothing can fail that writes to memory.
         let _ = write!(self.flat, "{:x}\r\n", piece.len());
         self.push(piece);
@@ -68,7 +68,7 @@ impl Outbox {
     }
 
     /// Writes some of it.
-    pub(super) fn poll_write<S: AsyncWrite + Unpin>(
+    pub(crate) fn poll_write<S: AsyncWrite + Unpin>(
         &mut self,
         io: &mut S,
         cx: &mut Context<'_>,

@@ -1,0 +1,69 @@
+//! A request from the bytes of a head the scan has passed.
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Uri,
+    header::{CONNECTION, TE},
+};
+
+use crate::{
+    body::Body,
+    layers::Request,
+    server::{
+        client::REFUSED_METHOD,
+        forwarding::has_token,
+        scan::{Head, Refusal},
+    },
+};
+
+/// What of a request decides how its answer is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// `HEAD`: the answer has no body, whatever it says.
+    pub(super) head: bool,
+    /// The connection ends with the answer.
+    pub(super) close: bool,
+    /// The client reads trailers.
+    pub(super) trailers: bool,
+}
+
+/// Fields that are added on the way to an upstream.
+const OURS: usize = 8;
+
+/// Reads a head. `None`: the scan passes what the types of `http` do not take, which a test denies.
+pub(super) fn read(head: &Head, bytes: &Bytes) -> Option<(Request, Asked)> {
+    let method = Method::from_bytes(&bytes[head.line.method.clone()]).ok()?;
+    let target = Uri::from_maybe_shared(bytes.slice(head.line.target.clone())).ok()?;
+    let mut fields = HeaderMap::with_capacity(head.fields.len() + OURS);
+    let (mut connection, mut te) = (false, false);
+    for (name, value) in &head.fields {
+        let name = HeaderName::from_bytes(&bytes[name.clone()]).ok()?;
+        let value = HeaderValue::from_maybe_shared(bytes.slice(value.clone())).ok()?;
+        connection |= name == CONNECTION;
+        te |= name == TE;
+        fields.append(name, value);
+    }
+    let asked = Asked {
+        head: method == Method::HEAD,
+        close: connection && has_token(&fields, &CONNECTION, "close"),
+        trailers: te && has_token(&fields, &TE, "trailers"),
+    };
+    let mut request = Request::new(Body::empty());
+    *request.method_mut() = method;
+    *request.uri_mut() = target;
+    *request.headers_mut() = fields;
+    Some((request, asked))
+}
+
+/// The request that takes the place of one that must be refused: the gateway knows it by its method.
+pub(super) fn refused() -> (Request, Asked) {
+    let mut request = Request::new(Body::empty());
+    if let Ok(method) = Method::from_bytes(REFUSED_METHOD.as_bytes()) {
+        *request.method_mut() = method;
+    }
+    (request, Asked { head: false, close: true, trailers: false })
+}
+
+/// What is said to a head `http` cannot hold.
+pub(super) const UNREADABLE: Refusal =
+    Refusal { reason: crate::error::Reason::BadRequest, detail: "not a request" };
