@@ -55,8 +55,12 @@ class Generators:
         if rate:
             command += [f"--rps={rate / clients:g}", f"--log-file={log}"]
         text = self.start([*command, url]).finish(seconds + 30)
-        counts = dict((name, int(n)) for n, name in re.findall(r"(\d+) (\w+)", line(text, "requests:")))
-        codes = dict((name, int(n)) for n, name in re.findall(r"(\d+) (\dxx)", line(text, "status codes:")))
+        counts = dict(
+            (name, int(n)) for n, name in re.findall(r"(\d+) (\w+)", line(text, "requests:"))
+        )
+        codes = dict(
+            (name, int(n)) for n, name in re.findall(r"(\d+) (\dxx)", line(text, "status codes:"))
+        )
         load = Load(counts["succeeded"], seconds)
         load.errors["failed"] += counts["failed"]
         load.errors["timeout"] += counts["timeout"]

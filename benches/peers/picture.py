@@ -39,10 +39,12 @@ def panel(one, x, y):
         value = middle(samples[name], key)
         length = max(value, 0) / longest * (COLUMN - LABEL - 80)
         kind = name if name in ("tidegate", "splice") else ""
+        left, base = x + LABEL, y + BAR - 3
+        size = f'width="{length:.1f}" height="{BAR}"'
         out += [
-            f'<text x="{x + LABEL - 6}" y="{y + BAR - 3}" text-anchor="end">{NAMES[name]}</text>',
-            f'<rect class="bar {kind}" x="{x + LABEL}" y="{y}" width="{length:.1f}" height="{BAR}" rx="2"/>',
-            f'<text class="value" x="{x + LABEL + length + 5:.1f}" y="{y + BAR - 3}">{value:,.1f}</text>',
+            f'<text x="{left - 6}" y="{base}" text-anchor="end">{NAMES[name]}</text>',
+            f'<rect class="bar {kind}" x="{left}" y="{y}" {size} rx="2"/>',
+            f'<text class="value" x="{left + length + 5:.1f}" y="{base}">{value:,.1f}</text>',
         ]
         y += BAR + GAP
     return "\n".join(out), y

@@ -1,4 +1,4 @@
-"""Processes: each on its core, what they cost by the kernel's accounts, and none of them left behind."""
+"""Processes: each on its core, what they cost by the kernel's accounts, none left behind."""
 
 import ctypes
 import os
@@ -91,7 +91,9 @@ class Process:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if self.child.poll() is not None:
-                raise Failed(f"{self.name} ended with {self.child.returncode}:\n{self.text()[-2000:]}")
+                raise Failed(
+                    f"{self.name} ended with {self.child.returncode}:\n{self.text()[-2000:]}"
+                )
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
                 return

@@ -1,4 +1,4 @@
-"""The programs that are compared and those that measure: found, or installed, with their versions."""
+"""The programs that are compared and those that measure: found or installed, and versions."""
 
 import os
 import re
@@ -104,7 +104,9 @@ def versions(programs):
             found[name] = number.group() if number else text.strip().splitlines()[0]
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--exclude=*"],
-        cwd=ROOT, capture_output=True, text=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     ).stdout.strip()
     found["tidegate"] += f" ({commit})" if commit else ""
     return found

@@ -18,12 +18,12 @@ FILES = {
     "envoy": ("envoy.yaml", "envoy-routes.yaml"),
     "caddy": ("Caddyfile",),
 }
-# Who writes an access log as it comes: Tidegate by default, nginx by default, HAProxy as Debian ships it.
+# Who writes an access log as it comes: two by default, HAProxy as Debian ships it.
 LOGS = {"tidegate": True, "nginx": True, "haproxy": True, "envoy": False, "caddy": False}
 
 
 def render(text, values):
-    """`@name@` is a value; `%if name`, `%else`, `%repeat name` and `%end` stand on lines of their own."""
+    """`@name@` is a value; `%if name`, `%else`, `%repeat name`, `%end` have lines of their own."""
     lines, place = text.splitlines(keepends=True), 0
 
     def block(values):
@@ -49,7 +49,9 @@ def render(text, values):
                 place += 1
                 out += parts if values.get(name) else []
             else:
-                out.append(re.sub(r"@(\w+)@", lambda found: str(values[found[1]]), lines[place - 1]))
+                out.append(
+                    re.sub(r"@(\w+)@", lambda found: str(values[found[1]]), lines[place - 1])
+                )
         return "".join(out)
 
     return block(values)
@@ -67,8 +69,13 @@ class Proxy:
             (self.dir / file.name).write_bytes(file.read_bytes())
         log = {"all": True, "none": name == "tidegate"}.get(peer_logs, LOGS.get(name))
         self.values = {
-            "dir": self.dir, "plain": free_port(), "tls": free_port(), "admin": free_port(),
-            "backend": backend, "root": os.geteuid() == 0, "version": 0,
+            "dir": self.dir,
+            "plain": free_port(),
+            "tls": free_port(),
+            "admin": free_port(),
+            "backend": backend,
+            "root": os.geteuid() == 0,
+            "version": 0,
             "log": log and self.dir / "access.log",
             "ordinary": not any(options.get(key) for key in ("grpc", "routes", "policies")),
             **options,
@@ -76,8 +83,11 @@ class Proxy:
         self.plain, self.tls = self.values["plain"], self.values["tls"]
         self.write()
         env = {
-            **os.environ, "GOMAXPROCS": "1", "HOME": str(self.dir),
-            "XDG_DATA_HOME": str(self.dir), "XDG_CONFIG_HOME": str(self.dir),
+            **os.environ,
+            "GOMAXPROCS": "1",
+            "HOME": str(self.dir),
+            "XDG_DATA_HOME": str(self.dir),
+            "XDG_CONFIG_HOME": str(self.dir),
         }
         output = self.dir / ("access.log" if name == "haproxy" else "output")
         self.process = Process(self.command(), cpus, output, env=env)
@@ -98,16 +108,45 @@ class Proxy:
         file = self.dir / FILES.get(self.name, [""])[0]
         return {
             "tidegate": [program, "run", "-c", file],
-            "nginx": [program, "-p", self.dir, "-c", file, "-e", self.dir / "error.log", "-g", "daemon off;"],
+            "nginx": [
+                program,
+                "-p",
+                self.dir,
+                "-c",
+                file,
+                "-e",
+                self.dir / "error.log",
+                "-g",
+                "daemon off;",
+            ],
             "haproxy": [program, "-W", "-f", file],
-            "envoy": [program, "-c", file, "--concurrency", "1", "--disable-hot-restart", "-l", "error"],
+            "envoy": [
+                program,
+                "-c",
+                file,
+                "--concurrency",
+                "1",
+                "--disable-hot-restart",
+                "-l",
+                "error",
+                "--service-node",
+                "one",
+                "--service-cluster",
+                "one",
+            ],
             "caddy": [program, "run", "--config", file, "--adapter", "caddyfile"],
-            "splice": [program, "splice", "--listen", f"127.0.0.1:{self.plain}",
-                       "--to", f"127.0.0.1:{self.values['backend']}"],
+            "splice": [
+                program,
+                "splice",
+                "--listen",
+                f"127.0.0.1:{self.plain}",
+                "--to",
+                f"127.0.0.1:{self.values['backend']}",
+            ],
         }[self.name]
 
     def reload(self, start):
-        """Changes the value of a response header, the way its handbook says. `start` runs a program."""
+        """Changes a response header, the way its handbook says. `start` runs a program."""
         self.values["version"] += 1
         self.write()
         if self.name == "nginx":
@@ -115,11 +154,28 @@ class Proxy:
         elif self.name == "haproxy":
             os.kill(self.process.pid, signal.SIGUSR2)
         elif self.name == "tidegate":
-            start([self.programs["tidegate"], "reload", "--wait", "--socket",
-                   self.dir / "tidegate.sock"]).finish(20)
+            start(
+                [
+                    self.programs["tidegate"],
+                    "reload",
+                    "--wait",
+                    "--socket",
+                    self.dir / "tidegate.sock",
+                ]
+            ).finish(20)
         elif self.name == "caddy":
-            start([self.programs["caddy"], "reload", "--config", self.dir / "Caddyfile", "--adapter",
-                   "caddyfile", "--address", f"127.0.0.1:{self.values['admin']}"]).finish(20)
+            start(
+                [
+                    self.programs["caddy"],
+                    "reload",
+                    "--config",
+                    self.dir / "Caddyfile",
+                    "--adapter",
+                    "caddyfile",
+                    "--address",
+                    f"127.0.0.1:{self.values['admin']}",
+                ]
+            ).finish(20)
 
     def ask(self, path, tls=False, method="GET", body=None, headers=None):
         return ask(self.tls if tls else self.plain, path, tls, method, body, headers)

@@ -6,8 +6,12 @@ from statistics import median
 from workloads import IDLE_AIMS, ROUTES
 
 NAMES = {
-    "tidegate": "Tidegate", "nginx": "nginx", "haproxy": "HAProxy", "envoy": "Envoy",
-    "caddy": "Caddy", "splice": "byte splice",
+    "tidegate": "Tidegate",
+    "nginx": "nginx",
+    "haproxy": "HAProxy",
+    "envoy": "Envoy",
+    "caddy": "Caddy",
+    "splice": "byte splice",
 }
 
 
@@ -30,7 +34,7 @@ def errors(samples):
     total = Counter()
     for sample in samples:
         total.update(sample["errors"])
-    return ", ".join(f"{count} {name}" for name, count in total.items()) or "0"
+    return ", ".join(f"{count} {name[:60]}" for name, count in total.items()) or "0"
 
 
 def note(samples):
@@ -73,8 +77,10 @@ def verdict(one):
     if not own:
         return ""
     if one["kind"] == "requests" and middle(own, "cpu_us"):
-        for other, aim in ((best(samples, "cpu_us", one["against"]), one["aim"]),
-                           ("splice" if one["floor"] else None, one["floor"])):
+        for other, aim in (
+            (best(samples, "cpu_us", one["against"]), one["aim"]),
+            ("splice" if one["floor"] else None, one["floor"]),
+        ):
             if other in samples and middle(samples[other], "cpu_us"):
                 ratio, noise, word = judge(own, samples[other], aim)
                 text = f"Tidegate needs {ratio:.2f} × the CPU of {NAMES[other]}, spread {noise:.0%}"
@@ -82,46 +88,82 @@ def verdict(one):
     elif one["kind"] == "idle":
         for kind, aim in IDLE_AIMS.items():
             if (value := middle(own, f"kb_{kind}")) is not None:
-                lines.append(f"{kind}: {value:.1f} KB; aim {aim:.0f} KB: {'held' if value <= aim else 'MISSED'}")
+                word = "held" if value <= aim else "MISSED"
+                lines.append(f"{kind}: {value:.1f} KB; aim {aim:.0f} KB: {word}")
     elif one["kind"] == "routes" and (few := middle(own, f"cpu_us_{ROUTES[0]}")):
         ratio = middle(own, f"cpu_us_{ROUTES[1]}") / few
         noise = max(spread(own, f"cpu_us_{count}") for count in ROUTES)
         word = "held" if ratio <= 1.02 else "level" if ratio <= 1.02 + noise else "MISSED"
-        lines.append(f"Tidegate: {ratio:.3f} × with 10,000 routes, spread {noise:.0%}; aim 1.02 ×: {word}")
+        lines.append(
+            f"Tidegate: {ratio:.3f} × with 10,000 routes, spread {noise:.0%}; aim 1.02 ×: {word}"
+        )
     elif one["kind"] == "reload" and (still := middle(own, "p99_ms_still")):
         ratio = middle(own, "p99_ms_reloading") / still
         failed = sum(values(own, "failed_reloading"))
         word = "held" if ratio <= 1.2 and not failed else "MISSED"
-        lines.append(f"Tidegate: p99 {ratio:.2f} × at reloads, {failed} failed; aim 1.20 × and 0: {word}")
+        lines.append(
+            f"Tidegate: p99 {ratio:.2f} × at reloads, {failed} failed; aim 1.20 × and 0: {word}"
+        )
     return "; ".join(lines)
 
 
 def requests(one):
     samples, rate = one["samples"], one["rate"]
     top = best(samples, "cpu_us")
-    yield ["", "requests/s", "CPU µs/request", "spread", "× best peer", "core busy",
-           f"p99 ms at {rate:,}/s", "errors", ""]
+    yield [
+        "",
+        "requests/s",
+        "CPU µs/request",
+        "spread",
+        "× best peer",
+        "core busy",
+        f"p99 ms at {rate:,}/s",
+        "errors",
+        "",
+    ]
     for name in ordered(samples, "cpu_us"):
         own = samples[name]
         cpu, reference = middle(own, "cpu_us"), top and middle(samples[top], "cpu_us")
         busy = middle(own, "busy")
-        yield [NAMES[name], number(middle(own, "rps"), 0), number(cpu), f"±{spread(own, 'cpu_us'):.0%}",
-               number(cpu / reference if cpu and reference else None, 2),
-               f"{busy:.0%}" if busy else "–", number(middle(own, "p99_ms"), 2), errors(own), note(own)]
+        yield [
+            NAMES[name],
+            number(middle(own, "rps"), 0),
+            number(cpu),
+            f"±{spread(own, 'cpu_us'):.0%}",
+            number(cpu / reference if cpu and reference else None, 2),
+            f"{busy:.0%}" if busy else "–",
+            number(middle(own, "p99_ms"), 2),
+            errors(own),
+            note(own),
+        ]
 
 
 def routes(one):
     samples = one["samples"]
     few, many = ROUTES
-    yield ["", f"CPU µs/request, {few}", f"{many:,} routes", "ratio", "spread",
-           f"resident MB, {few}", f"{many:,} routes", "errors"]
+    yield [
+        "",
+        f"CPU µs/request, {few}",
+        f"{many:,} routes",
+        "ratio",
+        "spread",
+        f"resident MB, {few}",
+        f"{many:,} routes",
+        "errors",
+    ]
     for name in ordered(samples, f"cpu_us_{many}"):
         own = samples[name]
         a, b = middle(own, f"cpu_us_{few}"), middle(own, f"cpu_us_{many}")
-        yield [NAMES[name], number(a), number(b), number(b / a if a and b else None, 3),
-               f"±{max(spread(own, f'cpu_us_{few}'), spread(own, f'cpu_us_{many}')):.0%}",
-               number(middle(own, f"resident_mb_{few}"), 0), number(middle(own, f"resident_mb_{many}"), 0),
-               errors(own)]
+        yield [
+            NAMES[name],
+            number(a),
+            number(b),
+            number(b / a if a and b else None, 3),
+            f"±{max(spread(own, f'cpu_us_{few}'), spread(own, f'cpu_us_{many}')):.0%}",
+            number(middle(own, f"resident_mb_{few}"), 0),
+            number(middle(own, f"resident_mb_{many}"), 0),
+            errors(own),
+        ]
 
 
 def idle(one):
@@ -135,19 +177,37 @@ def idle(one):
 
 def reload(one):
     samples = one["samples"]
-    yield ["", "p99 ms at rest", "p99 ms, reloads", "ratio", "longest ms at rest", "longest, reloads",
-           "failed", "connections", "errors"]
+    yield [
+        "",
+        "p99 ms at rest",
+        "p99 ms, reloads",
+        "ratio",
+        "longest ms at rest",
+        "longest, reloads",
+        "failed",
+        "connections",
+        "errors",
+    ]
     for name in ordered(samples, "p99_ms_reloading"):
         own = samples[name]
         a, b = middle(own, "p99_ms_still"), middle(own, "p99_ms_reloading")
-        yield [NAMES[name], number(a, 2), number(b, 2), number(b / a if a and b else None, 2),
-               number(middle(own, "max_ms_still"), 1), number(middle(own, "max_ms_reloading"), 1),
-               number(sum(values(own, "failed_reloading")), 0),
-               number(middle(own, "connections_reloading"), 0), errors(own)]
+        yield [
+            NAMES[name],
+            number(a, 2),
+            number(b, 2),
+            number(b / a if a and b else None, 2),
+            number(middle(own, "max_ms_still"), 1),
+            number(middle(own, "max_ms_reloading"), 1),
+            number(sum(values(own, "failed_reloading")), 0),
+            number(middle(own, "connections_reloading"), 0),
+            errors(own),
+        ]
 
 
 def rows(one):
-    table = list({"requests": requests, "routes": routes, "idle": idle, "reload": reload}[one["kind"]](one))
+    table = list(
+        {"requests": requests, "routes": routes, "idle": idle, "reload": reload}[one["kind"]](one)
+    )
     # The last column is for notes; most tables have none.
     return [row[:-1] for row in table] if not any(row[-1] for row in table) else table
 
@@ -159,24 +219,35 @@ def text(one):
     lines = [f"\n{one['title']}   [{one['name']}]"]
     for row in table:
         first, *rest = zip(row, widths)
-        lines.append("  " + first[0].ljust(first[1]) + "".join("  " + cell.rjust(width) for cell, width in rest))
+        lines.append(
+            "  "
+            + first[0].ljust(first[1])
+            + "".join("  " + cell.rjust(width) for cell, width in rest)
+        )
     return "\n".join(lines + [f"  {verdict(one)}"])
 
 
 def markdown(results):
     """For `benches/README.md`: where, when, with what, then all tables."""
-    parts = [f"Machine: {results['machine']}. Rows from the same run are comparable, others are not.\n"]
-    for one in results["workloads"].values():
+    measured = results["workloads"].values()
+    versions = {}
+    for one in measured:
+        versions.update(one["versions"])
+    named = ", ".join(f"{NAMES.get(name, name)} {version}" for name, version in versions.items())
+    logs = "; ".join(sorted({one["logs"] for one in measured}))
+    parts = [
+        f"Machine: {results['machine']}.\nVersions: {named}.\nAccess logs: {logs}.",
+        "Rows of one table are comparable; tables of different dates are not.\n",
+    ]
+    for one in measured:
         quick = ", QUICK: short rounds, other work on the machine" if one["quick"] else ""
-        parts.append(f"**{one['title']}** (`{one['name']}`: `{one['command']}`; {one['date']}, "
-                     f"{one['rounds']} rounds of {one['seconds']} s{quick})\n")
+        parts.append(
+            f"**{one['title']}** (`{one['name']}`: `{one['command']}`; {one['date']}, "
+            f"{one['rounds']} rounds of {one['seconds']} s{quick})\n"
+        )
         for place, row in enumerate(rows(one)):
             parts.append("| " + " | ".join(row) + " |")
             if place == 0:
                 parts.append("|---|" + "--:|" * (len(row) - 1))
         parts.append(f"\n{verdict(one)}\n" if verdict(one) else "")
-    versions = {}
-    for one in results["workloads"].values():
-        versions.update(one["versions"])
-    parts.append("Versions: " + ", ".join(f"{NAMES.get(name, name)} {v}" for name, v in versions.items()) + ".")
-    return "\n".join(parts)
+    return "\n".join(parts).rstrip()

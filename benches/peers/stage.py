@@ -1,4 +1,4 @@
-"""One run of one workload against one proxy: backends, load, the kernel's accounts before and after."""
+"""One run of one workload against one proxy: backends, load, the kernel's accounts."""
 
 import json
 import os
@@ -43,8 +43,17 @@ class Stage:
         file = self.dir / "backend.conf"
         file.write_text(render((CONF / "backend.conf").read_text(), values))
         self.backends = [
-            self.background("nginx", "-p", self.dir, "-c", file, "-e", self.dir / "backend.log",
-                            "-g", "daemon off;")
+            self.background(
+                "nginx",
+                "-p",
+                self.dir,
+                "-c",
+                file,
+                "-e",
+                self.dir / "backend.log",
+                "-g",
+                "daemon off;",
+            )
         ]
         for name, flags in (("sink", ()), ("grpc", ("--h2",))):
             listen = f"127.0.0.1:{self.ports[name]}"
@@ -59,7 +68,9 @@ class Stage:
     def proxy(self, name, workload, **options):
         options = {**workload.options, **options}
         port = self.ports[workload.backend]
-        proxy = Proxy(name, self.programs, self.dir, self.proxy_cpus, port, self.peer_logs, **options)
+        proxy = Proxy(
+            name, self.programs, self.dir, self.proxy_cpus, port, self.peer_logs, **options
+        )
         if workload.check:
             workload.check(self, proxy)
         return proxy
@@ -72,7 +83,7 @@ class Stage:
         return int(ask(self.ports["sink"], "/count")[2]) if backend == "sink" else None
 
     def measure(self, name, workload):
-        """Samples of one run: `rps`, `cpu_us`, `busy`, `p99_ms`, `errors`, and what else is to be said."""
+        """Samples of one run: `rps`, `cpu_us`, `busy`, `p99_ms`, `errors`, and more."""
         run = {"idle": self.hold, "routes": self.routes, "reload": self.reload}.get(workload.kind)
         return (run or self.requests)(name, workload)
 
@@ -134,7 +145,7 @@ class Stage:
         return {**samples, "errors": plain(errors)}
 
     def hold(self, name, workload):
-        """Resident growth for each connection held, six seconds after the last of them was opened."""
+        """Resident growth for each connection held, six seconds after the last was opened."""
         samples, errors = {}, Counter()
         for kind in ("plain", "tls", "h2"):
             proxy = self.proxy(name, workload)
@@ -143,15 +154,25 @@ class Stage:
                 before = proxy.process.resident()
                 port = proxy.plain if kind == "plain" else proxy.tls
                 holder = self.start(
-                    [self.programs["tools"], "hold", "--to", f"127.0.0.1:{port}", "--kind", kind,
-                     "--count", self.idle],
+                    [
+                        self.programs["tools"],
+                        "hold",
+                        "--to",
+                        f"127.0.0.1:{port}",
+                        "--kind",
+                        kind,
+                        "--count",
+                        self.idle,
+                    ],
                     stdin=subprocess.PIPE,
                 )
                 end = time.monotonic() + 60
                 while "holding" not in holder.text():
                     if holder.child.poll() is not None or time.monotonic() > end:
                         holder.stop()
-                        raise Failed(f"{name}, {kind}: {holder.text()[-500:] or 'not opened in 60 s'}")
+                        raise Failed(
+                            f"{name}, {kind}: {holder.text()[-500:] or 'not opened in 60 s'}"
+                        )
                     time.sleep(0.1)
                 time.sleep(6)
                 samples[f"kb_{kind}"] = (proxy.process.resident() - before) / self.idle / 1000
@@ -169,8 +190,18 @@ class Stage:
         proxy = self.proxy(name, workload)
         try:
             for word, changes in (("still", 0), ("reloading", int(seconds) - 1)):
-                load = [self.programs["tools"], "load", "--to", f"127.0.0.1:{proxy.plain}",
-                        "--connections", "16", "--rate", workload.rate, "--seconds", seconds]
+                load = [
+                    self.programs["tools"],
+                    "load",
+                    "--to",
+                    f"127.0.0.1:{proxy.plain}",
+                    "--connections",
+                    "16",
+                    "--rate",
+                    workload.rate,
+                    "--seconds",
+                    seconds,
+                ]
                 running = Process(load, self.load_cpus, self.dir / "load.out")
                 for _ in range(changes):
                     time.sleep(1)

@@ -1,8 +1,8 @@
 """The workloads: what is asked of each proxy, how it is checked, and what Tidegate must reach."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Callable
 
 MIB = 1 << 20
 SMALL = ("Accept: application/json", "User-Agent: benches/peers")
@@ -12,7 +12,7 @@ GRPC = ("content-type: application/grpc", "te: trailers")
 
 @dataclass
 class Workload:
-    """`load(stage, proxy, seconds)` runs as fast as it can, `paced(...)` at `rate` requests a second."""
+    """`load(stage, proxy, seconds)` is as fast as can be, `paced(…, rate)` at a fixed rate."""
 
     name: str
     title: str
@@ -57,10 +57,18 @@ def check_unary(stage, proxy):
 
 def check_policies(stage, proxy):
     headers = proxy.expect("/shop/42/items", b"/stock/42/items red live ", headers={"X-Debug": "1"})
-    assert headers["X-Frame-Options"] == "DENY" and headers["Referrer-Policy"] == "same-origin", headers
+    assert headers["X-Frame-Options"] == "DENY" and headers["Referrer-Policy"] == "same-origin", (
+        headers
+    )
     assert headers["X-Backend"] is None, headers
-    status, *_ = proxy.ask("/shop/42/items", method="POST", body=b"x" * (MIB + 1))
-    assert status == 413, f"{proxy.name} answered {status} to a body beyond the limit"
+    try:
+        status, *_ = proxy.ask("/shop/42/items", method="POST", body=b"x" * (MIB + 1))
+    except (BrokenPipeError, ConnectionResetError):
+        status = 413  # it did not even read it
+    # Caddy 2.6 says 502 when the body ends its own request to the backend.
+    assert status == 413 or (proxy.name, status) == ("caddy", 502), (
+        f"{proxy.name} answered {status} to a body beyond the limit"
+    )
 
 
 def h1(path, tls=False, connections=32, headers=SMALL, script=None):
@@ -79,7 +87,11 @@ def h1(path, tls=False, connections=32, headers=SMALL, script=None):
 
     scheme = f"http{'s' if tls else ''}"
     upload = " -s upload.lua" if script else ""
-    return {"load": load, "paced": paced, "command": f"wrk -t1 -c{connections}{upload} {scheme}://…{path}"}
+    return {
+        "load": load,
+        "paced": paced,
+        "command": f"wrk -t1 -c{connections}{upload} {scheme}://…{path}",
+    }
 
 
 def h2(path, message=False, headers=SMALL):
@@ -98,50 +110,152 @@ def tool(tls, *flags, connections=16):
         port = proxy.tls if tls else proxy.plain
         return stage.generators.tool(port, seconds, *flags, connections=connections, rate=rate)
 
-    return {"load": load, "paced": load, "command": f"peer_tools load {' '.join(flags)} --connections {connections}"}
+    return {
+        "load": load,
+        "paced": load,
+        "command": f"peer_tools load {' '.join(flags)} --connections {connections}",
+    }
 
 
 def fresh():
     """wrk for as fast as it can, our own client for a fixed rate of connections."""
     load = h1("/small", headers=(*SMALL, "Connection: close"))
-    return {**load, "command": load["command"] + " -H 'Connection: close'",
-            "paced": tool(False, "--fresh")["paced"]}
+    return {
+        **load,
+        "command": load["command"] + " -H 'Connection: close'",
+        "paced": tool(False, "--fresh")["paced"],
+    }
 
 
 ALL = [
-    Workload("h1", "HTTP/1.1, kept connections, 32 bytes", **h1("/small"), check=check_small,
-             rate=4000, aim=1.0, floor=1.15, splice=True),
-    Workload("h1-tls", "HTTP/1.1 over TLS, kept connections, 32 bytes", **h1("/small", tls=True),
-             check=check_small, rate=4000, aim=1.0),
-    Workload("h2-tls", "HTTP/2 over TLS, 8 connections × 32 streams, 32 bytes", **h2("/small"),
-             check=check_small, rate=4000, aim=0.8),
-    Workload("grpc", "gRPC unary, HTTP/2 over TLS to HTTP/2, 8 connections × 32 streams",
-             **h2("/bench.Echo/Unary", message=True, headers=GRPC), backend="grpc",
-             options={"grpc": True}, check=check_unary, rate=2000, aim=0.8),
-    Workload("connections", "a new connection for each request", **fresh(), check=check_small,
-             rate=1000, aim=1.0, splice=True),
-    Workload("handshakes", "a full TLS 1.3 handshake for each request, P-256, X25519",
-             **tool(True, "--fresh", "--tls"), check=check_small, rate=400, aim=0.75),
-    Workload("handshakes-hybrid", "the same, X25519MLKEM768 offered first",
-             **tool(True, "--fresh", "--tls", "--hybrid"), check=check_small, rate=400),
-    Workload("down", "1 MiB response", **h1("/1MiB", connections=8), check=check_download,
-             rate=160, aim=0.6, splice=True),
-    Workload("up", "1 MiB upload", **h1("/upload", connections=8, script=True), backend="sink",
-             check=check_upload, rate=160, aim=0.6, splice=True),
-    Workload("down-tls", "1 MiB response over TLS", **h1("/1MiB", tls=True, connections=8),
-             check=check_download, rate=80, aim=0.6),
-    Workload("up-tls", "1 MiB upload over TLS", **h1("/upload", tls=True, connections=8, script=True),
-             backend="sink", check=check_upload, rate=80, aim=0.6),
-    Workload("idle", "idle connections, after one request each", "peer_tools hold", kind="idle",
-             check=check_small),
-    Workload("routes", "10 routes and 10,000 routes, HTTP/1.1, 32 bytes", "wrk -t1 -c32 http://…/rN/small",
-             kind="routes"),
-    Workload("policies", "headers set and removed, path rewritten, body and time limits, HTTP/1.1",
-             **h1("/shop/42/items", headers=(*SMALL, *DEBUG)), check=check_policies,
-             options={"policies": True}, rate=4000, aim=0.5, against=("envoy",)),
-    Workload("reload", "a new configuration every second under load, HTTP/1.1",
-             "peer_tools load --rate 2000 --connections 16", kind="reload",
-             options={"reload": True}, check=check_small, rate=2000),
+    Workload(
+        "h1",
+        "HTTP/1.1, kept connections, 32 bytes",
+        **h1("/small"),
+        check=check_small,
+        rate=4000,
+        aim=1.0,
+        floor=1.15,
+        splice=True,
+    ),
+    Workload(
+        "h1-tls",
+        "HTTP/1.1 over TLS, kept connections, 32 bytes",
+        **h1("/small", tls=True),
+        check=check_small,
+        rate=4000,
+        aim=1.0,
+    ),
+    Workload(
+        "h2-tls",
+        "HTTP/2 over TLS, 8 connections × 32 streams, 32 bytes",
+        **h2("/small"),
+        check=check_small,
+        rate=4000,
+        aim=0.8,
+    ),
+    Workload(
+        "grpc",
+        "gRPC unary, HTTP/2 over TLS to HTTP/2, 8 connections × 32 streams",
+        **h2("/bench.Echo/Unary", message=True, headers=GRPC),
+        backend="grpc",
+        options={"grpc": True},
+        check=check_unary,
+        rate=2000,
+        aim=0.8,
+    ),
+    Workload(
+        "connections",
+        "a new connection for each request",
+        **fresh(),
+        check=check_small,
+        rate=1000,
+        aim=1.0,
+        splice=True,
+    ),
+    Workload(
+        "handshakes",
+        "a full TLS 1.3 handshake for each request, P-256, X25519",
+        **tool(True, "--fresh", "--tls"),
+        check=check_small,
+        rate=400,
+        aim=0.75,
+    ),
+    Workload(
+        "handshakes-hybrid",
+        "the same, X25519MLKEM768 offered first",
+        **tool(True, "--fresh", "--tls", "--hybrid"),
+        check=check_small,
+        rate=400,
+    ),
+    Workload(
+        "down",
+        "1 MiB response",
+        **h1("/1MiB", connections=8),
+        check=check_download,
+        rate=160,
+        aim=0.6,
+        splice=True,
+    ),
+    Workload(
+        "up",
+        "1 MiB upload",
+        **h1("/upload", connections=8, script=True),
+        backend="sink",
+        check=check_upload,
+        rate=160,
+        aim=0.6,
+        splice=True,
+    ),
+    Workload(
+        "down-tls",
+        "1 MiB response over TLS",
+        **h1("/1MiB", tls=True, connections=8),
+        check=check_download,
+        rate=80,
+        aim=0.6,
+    ),
+    Workload(
+        "up-tls",
+        "1 MiB upload over TLS",
+        **h1("/upload", tls=True, connections=8, script=True),
+        backend="sink",
+        check=check_upload,
+        rate=80,
+        aim=0.6,
+    ),
+    Workload(
+        "idle",
+        "idle connections, after one request each",
+        "peer_tools hold",
+        kind="idle",
+        check=check_small,
+    ),
+    Workload(
+        "routes",
+        "10 routes and 10,000 routes, HTTP/1.1, 32 bytes",
+        "wrk -t1 -c32 http://…/rN/small",
+        kind="routes",
+    ),
+    Workload(
+        "policies",
+        "headers set and removed, path rewritten, body and time limits, HTTP/1.1",
+        **h1("/shop/42/items", headers=(*SMALL, *DEBUG)),
+        check=check_policies,
+        options={"policies": True},
+        rate=4000,
+        aim=0.5,
+        against=("envoy",),
+    ),
+    Workload(
+        "reload",
+        "a new configuration every second under load, HTTP/1.1",
+        "peer_tools load --rate 2000 --connections 16",
+        kind="reload",
+        options={"reload": True},
+        check=check_small,
+        rate=2000,
+    ),
 ]
 IDLE_AIMS = {"plain": 2.0, "tls": 16.0, "h2": 21.0}  # KB for each connection
 ROUTES = (10, 10_000)
