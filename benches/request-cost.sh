@@ -1,16 +1,21 @@
 #!/usr/bin/env bash
 # What one request costs: user-space instructions (callgrind) and system calls (strace) of the whole
-# gateway process, one worker, 16 keep-alive connections, metrics and the JSON access log on, a real
-# nginx behind it. Both are counts, so other load on the machine does not change them.
+# gateway process, one worker, metrics and the JSON access log on. HTTP/1.1 plain and over TLS with 16 kept
+# connections, HTTP/2 over TLS with 8 connections of 32 streams, gRPC from HTTP/2 to HTTP/2. Behind it are a
+# real nginx and, for gRPC, the backend of benches/peers/tools. Both are counts, so other load on the
+# machine does not change them.
 #
-#   benches/request-cost.sh [requests]          prints both, fails above the budget
+#   benches/request-cost.sh [requests]          prints all, fails above the budget
+#   TIDEGATE=path                               measures this binary instead of building one
+#   KEEP_PROFILE=directory                      keeps what callgrind found
+#   VERBOSE=1                                   prints which system calls there were
 #
-# Needs: nginx, h2load, curl and python3, which ./test.sh installs, and valgrind and strace, which only this
-# script uses: apt-get install valgrind strace
+# Needs: nginx, h2load, curl, python3, valgrind and strace, which ./test.sh installs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 requests=${1:-4000}
+warm=$((requests / 5 / 32 * 32))
 budget_file=benches/budget.txt
 export PATH=$PATH:/usr/sbin # Debian keeps nginx there
 for program in nginx h2load curl python3 valgrind strace; do
@@ -20,7 +25,9 @@ for program in nginx h2load curl python3 valgrind strace; do
     }
 done
 binary=${TIDEGATE:-target/release/tidegate}
-[ -n "${TIDEGATE:-}" ] || cargo build --release --quiet
+[ -n "${TIDEGATE:-}" ] || cargo build --release --locked --quiet
+cargo build --locked --quiet --example peer_tools
+tools=target/debug/examples/peer_tools
 work=$(mktemp -d)
 pids=()
 cleanup() {
@@ -49,27 +56,36 @@ http {
 CONF
 nginx -p "$work" -c "$work/nginx.conf" -g 'daemon off;' &
 pids+=($!)
+grpc_backend=$(free_port)
+"$tools" backend --listen "127.0.0.1:$grpc_backend" --h2 &
+pids+=($!)
+"$tools" certificates "$work"
+printf '\0\0\0\0\5hello' >"$work/message"
 
-# start PORT COMMAND...: runs the gateway under a tool and waits until it answers.
+# start COMMAND...: runs the gateway under a tool and waits until it answers.
 start() {
-    local port=$1
-    shift
+    plain=$(free_port)
+    secure=$(free_port)
     cat >"$work/routes.yaml" <<YAML
 version: 1
-listeners: { http: { address: "127.0.0.1:$port" } }
+listeners:
+  http: { address: "127.0.0.1:$plain", protocols: [h1, h2c] }
+  https: { address: "127.0.0.1:$secure", tls: true }
+tls: { certificates: [{ cert: $work/cert.pem, key: $work/key.pem }] }
 admin: { address: "127.0.0.1:0", socket: $work/admin.sock }
 logs: { access: { format: json, to: $work/access.log } }
 server: { workers: 1 }
-upstreams: { nginx: "http://127.0.0.1:$backend" }
+upstreams: { nginx: "http://127.0.0.1:$backend", grpc: "h2c://127.0.0.1:$grpc_backend" }
 routes:
   api: { match: /api/**, to: nginx }
+  echo: { match: /echo/**, to: grpc }
   rest: { match: /**, respond: 404 }
 YAML
     "$@" "$binary" run -c "$work/routes.yaml" >"$work/gateway.out" 2>&1 &
     gateway=$!
     pids+=("$gateway")
     for _ in $(seq 600); do
-        curl -fsS -o /dev/null "http://127.0.0.1:$port/api/hello" 2>/dev/null && return
+        curl -fsS -o /dev/null "http://127.0.0.1:$plain/api/hello" 2>/dev/null && return
         kill -0 "$gateway" 2>/dev/null || { cat "$work/gateway.out" >&2; exit 1; }
         sleep 0.1
     done
@@ -77,8 +93,20 @@ YAML
     exit 1
 }
 
-load() { h2load --h1 -c 16 -n "$1" "http://127.0.0.1:$2/api/hello" >"$work/h2load.out"; 
-    grep -q " $1 succeeded" "$work/h2load.out" || { cat "$work/h2load.out" >&2; exit 1; }; }
+# load WORKLOAD REQUESTS
+load() {
+    case $1 in
+        h1) set -- "$2" --h1 -c 16 "http://127.0.0.1:$plain/api/hello" ;;
+        h1_tls) set -- "$2" --h1 -c 16 "https://127.0.0.1:$secure/api/hello" ;;
+        h2) set -- "$2" -c 8 -m 32 "https://127.0.0.1:$secure/api/hello" ;;
+        grpc) set -- "$2" -c 8 -m 32 -d "$work/message" -H 'content-type: application/grpc' \
+            -H 'te: trailers' "http://127.0.0.1:$plain/echo/Unary" ;;
+    esac
+    local count=$1
+    shift
+    h2load -n "$count" "$@" >"$work/h2load.out"
+    grep -q " $count succeeded" "$work/h2load.out" || { cat "$work/h2load.out" >&2; exit 1; }
+}
 
 failed=0
 judge() { # NAME VALUE
@@ -92,27 +120,43 @@ judge() { # NAME VALUE
     fi
 }
 
-port=$(free_port)
-start "$port" valgrind --tool=callgrind --instr-atstart=no --callgrind-out-file="$work/callgrind.out"
-load 800 "$port"
-callgrind_control -i on "$gateway" >/dev/null 2>&1
-load "$requests" "$port"
-callgrind_control -i off "$gateway" >/dev/null 2>&1
-callgrind_control -d "$gateway" >/dev/null 2>&1
-kill -TERM "$gateway" && wait "$gateway" 2>/dev/null || true
-total=$(grep -h '^totals:' "$work"/callgrind.out* | awk '{ sum += $2 } END { print sum }')
-judge h1_instructions "$(awk -v a="$total" -v n="$requests" 'BEGIN { printf "%.0f", a / n }')"
-if [ -n "${KEEP_PROFILE:-}" ]; then cat "$work"/callgrind.out.1 >"$KEEP_PROFILE"; fi
+control() { callgrind_control "$@" "$gateway" >/dev/null 2>&1; }
 
-port=$(free_port)
-start "$port" env
-load 800 "$port"
-strace -f -c -o "$work/strace.out" -p "$gateway" 2>/dev/null &
-tracer=$!
-sleep 1
-load "$requests" "$port"
-kill -INT "$tracer" && wait "$tracer" 2>/dev/null || true
-calls=$(awk '$NF == "total" { print ($4 ~ /^[0-9]+$/) ? $4 : $3 }' "$work/strace.out")
-judge h1_system_calls "$(awk -v a="$calls" -v n="$requests" 'BEGIN { printf "%.2f", a / n }')"
-[ -z "${VERBOSE:-}" ] || cat "$work/strace.out"
+workloads=(h1 h1_tls h2 grpc)
+start valgrind --tool=callgrind --instr-atstart=no --callgrind-out-file="$work/callgrind.out"
+# Handshakes and what is made once must not count, so connections are opened and closed before; what a
+# request costs is what more of them cost.
+for workload in "${workloads[@]}"; do
+    load "$workload" "$warm"
+    for count in "$requests" $((requests * 2)); do
+        control -z
+        control -i on
+        load "$workload" "$count"
+        control -i off
+        control -d
+        dump=$(ls -t "$work"/callgrind.out* | head -n 1)
+        mv "$dump" "$work/$workload.$count"
+    done
+    total() { awk '/^totals:/ { sum += $2 } END { printf "%.0f", sum }' "$work/$workload.$1"; }
+    judge "${workload}_instructions" \
+        "$(awk -v a="$(total "$requests")" -v b="$(total $((requests * 2)))" -v n="$requests" 'BEGIN { printf "%.0f", (b - a) / n }')"
+    [ -z "${KEEP_PROFILE:-}" ] || cp "$work/$workload.$((requests * 2))" "$KEEP_PROFILE/$workload.callgrind"
+done
+kill -TERM "$gateway" && wait "$gateway" 2>/dev/null || true
+
+start env
+for workload in "${workloads[@]}"; do
+    load "$workload" "$warm"
+    for count in "$requests" $((requests * 2)); do
+        strace -f -c -o "$work/strace.$count" -p "$gateway" 2>/dev/null &
+        tracer=$!
+        sleep 1
+        load "$workload" "$count"
+        kill -INT "$tracer" && wait "$tracer" 2>/dev/null || true
+    done
+    calls() { awk '$NF == "total" { print ($4 ~ /^[0-9]+$/) ? $4 : $3 }' "$work/strace.$1"; }
+    judge "${workload}_system_calls" \
+        "$(awk -v a="$(calls "$requests")" -v b="$(calls $((requests * 2)))" -v n="$requests" 'BEGIN { printf "%.2f", (b - a) / n }')"
+    [ -z "${VERBOSE:-}" ] || cat "$work/strace.$((requests * 2))"
+done
 exit "$failed"

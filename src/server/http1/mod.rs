@@ -7,6 +7,8 @@
 
 mod request;
 mod response;
+#[cfg(test)]
+mod tests;
 
 use std::{
     convert::Infallible,
