@@ -84,14 +84,12 @@ pub(crate) async fn unix(socket: UnixListener, shared: Shared) {
             () = shared.listener.until_closed() => break,
         };
         match accepted {
-            Ok((stream, _)) => {
-                tokio::spawn(handshake(stream, None, shared.clone()));
-            }
+            Ok((stream, _)) => welcome(stream, None, &shared),
             Err(error) => survive(&error, &mut said, &shared).await,
         }
     }
     while let Some(Ok((stream, _))) = now(socket.accept()).await {
-        tokio::spawn(handshake::<UnixStream>(stream, None, shared.clone()));
+        welcome::<UnixStream>(stream, None, &shared);
     }
 }
 
@@ -121,7 +119,7 @@ fn hand_down(socket: &TcpListener, write: Duration) {
 fn serve_tcp(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
     // Small answers must not wait for acknowledgements. It fails only on a socket that is gone.
     let _ = stream.set_nodelay(true);
-    tokio::spawn(handshake(stream, Some(peer), shared.clone()));
+    welcome(stream, Some(peer), shared);
 }
 
 /// `said`: when this was last logged.
@@ -138,37 +136,44 @@ async fn survive(error: &io::Error, said: &mut Option<Instant>, shared: &Shared)
     tokio::time::sleep(PAUSE).await;
 }
 
-/// From an accepted socket to a served connection.
-async fn handshake<S>(stream: S, peer: Option<SocketAddr>, shared: Shared)
+/// From an accepted socket to a connection that is served, by way of its handshake if it has one.
+fn welcome<S>(stream: S, peer: Option<SocketAddr>, shared: &Shared)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let listener = &shared.listener;
-    let settings = listener.settings();
-    let (timeout, protocols) = (settings.timeouts.handshake, settings.protocols);
-    drop(settings);
-    let ip = peer.map(|peer| peer.ip());
-    let place = match listener.place(ip) {
-        Ok(place) => place,
+    match listener.place(peer.map(|peer| peer.ip())) {
+        Ok(place) if listener.tls.is_some() => {
+            tokio::spawn(handshake(stream, peer, place, shared.clone()));
+        }
+        Ok(place) => {
+            let version = plain_version(listener.settings().protocols);
+            serve(stream, version, None, (peer, place), shared);
+        }
         Err(why) => {
             listener.metrics.cut(why);
             if listener.tls.is_none() {
-                turn_away(stream, listener).await;
+                tokio::spawn(turn_away(stream, Arc::clone(listener)));
             }
-            return;
         }
-    };
-    let Some(terminator) = &listener.tls else {
-        let version = plain_version(protocols);
-        return serve(stream, version, None, (peer, place), shared).await;
-    };
-    let turn = match listener.handshake(ip) {
+    }
+}
+
+async fn handshake<S>(stream: S, peer: Option<SocketAddr>, place: Place, shared: Shared)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let listener = &shared.listener;
+    let Some(terminator) = &listener.tls else { return };
+    let settings = listener.settings();
+    let (timeout, protocols) = (settings.timeouts.handshake, settings.protocols);
+    drop(settings);
+    let turn = match listener.handshake(peer.map(|peer| peer.ip())) {
         Ok(turn) => turn,
         Err(why) => return listener.metrics.cut(why),
     };
     let acceptor = tokio_rustls::TlsAcceptor::from(terminator.config());
-    // Boxed, like the stream that comes of it: the task of an idle connection would carry the room
-    // for every place they are moved through, several kilobytes.
+    // Boxed, like the stream that comes of it: they are large, and moved.
     let accepting = Box::pin(acceptor.accept(stream));
     let accepted = tokio::select! {
         accepted = tokio::time::timeout(timeout, accepting) => accepted.map(|result| result.map(Box::new)),
@@ -185,7 +190,7 @@ where
             };
             let tls = describe(session);
             listener.metrics.handshake(tls.version, Handshake::Ok);
-            serve(stream, version, Some(tls), (peer, place), shared).await;
+            serve(stream, version, Some(tls), (peer, place), &shared);
         }
         Ok(Err(error)) => {
             listener.metrics.handshake("", Handshake::Failed);
@@ -199,7 +204,7 @@ where
 }
 
 /// Tells a client that there is no place for it, if it listens: it may be gone, or one of a flood.
-async fn turn_away<S>(mut stream: S, listener: &Listener)
+async fn turn_away<S>(mut stream: S, listener: Arc<Listener>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -240,12 +245,12 @@ fn describe(session: &rustls::ServerConnection) -> TlsSession {
     }
 }
 
-async fn serve<S>(
+fn serve<S>(
     stream: S,
     version: Version,
     tls: Option<TlsSession>,
     (peer, mut place): (Option<SocketAddr>, Place),
-    shared: Shared,
+    shared: &Shared,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -258,10 +263,11 @@ async fn serve<S>(
         tls,
     ));
     place.is_now(if version == Version::H2 { Protocol::H2 } else { Protocol::H1 });
-    let registration = registry.add(Arc::clone(&connection), Arc::clone(&listener), place);
+    let registration = registry.add(Arc::clone(&connection), Arc::clone(listener), place);
     if listener.is_closing() {
         // It came out of the backlog, after everybody was asked.
         connection.state.order(Order::Drain);
     }
-    connection::serve(stream, version, gateway, listener, connection, registration).await;
+    let (gateway, listener) = (Arc::clone(gateway), Arc::clone(listener));
+    connection::spawn(stream, version, gateway, listener, connection, registration);
 }

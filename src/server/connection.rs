@@ -54,8 +54,9 @@ struct Requests {
     fields: usize,
 }
 
-/// Serves a connection until it ends.
-pub(crate) async fn serve<S>(
+/// Serves a connection until it ends, in a task of its own. What the task is made of is what an idle
+/// connection costs: the large parts are boxed and made when they are needed.
+pub(crate) fn spawn<S>(
     io: S,
     version: Version,
     gateway: Arc<Gateway>,
@@ -66,26 +67,29 @@ pub(crate) async fn serve<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = listener.settings().limits;
-    let mut wire = Wire::new(io, Arc::clone(&connection), registration);
-    let connected = Arc::clone(&connection);
-    let requests = Requests {
-        gateway,
-        listener,
-        connection: connected,
-        crowd: u32::MAX,
-        fields: limits.header_count,
-    };
-    let version = match version {
-        Version::Sniff => match sniff(&mut wire, &connection).await {
-            Some(version) => version,
-            None => return,
-        },
-        known => known,
-    };
+    let wire = Box::new(Wire::new(io, Arc::clone(&connection), registration));
+    let fields = limits.header_count;
+    let requests = Requests { gateway, listener, connection, crowd: u32::MAX, fields };
+    tokio::spawn(serve(wire, version, requests, limits));
+}
+
+async fn serve<S>(
+    mut wire: Box<Wire<S>>,
+    mut version: Version,
+    requests: Requests,
+    limits: ListenerLimits,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connection = Arc::clone(&requests.connection);
+    if version == Version::Sniff {
+        let Some(found) = sniff(&mut wire, &connection).await else { return };
+        version = found;
+    }
     let result = if version == Version::H2 {
-        serve_h2(wire.into_h2(), requests, limits).await
+        Box::pin(serve_h2(wire, requests, limits)).await
     } else {
-        serve_h1(wire.into_h1(Scanner::new(scan_limits(limits))), requests, limits).await
+        serve_h1(wire, requests, limits).await
     };
     if let Err(error) = result {
         tracing::debug!(error = %error, peer = ?connection.peer, "connection ended");
@@ -139,10 +143,10 @@ enum Turn {
     Parked,
 }
 
-type H1<S> = Box<conn::http1::UpgradeableConnection<TokioIo<Wire<S>>, Requests>>;
+type H1<S> = Box<conn::http1::UpgradeableConnection<TokioIo<Box<Wire<S>>>, Requests>>;
 
 async fn serve_h1<S>(
-    wire: Wire<S>,
+    mut wire: Box<Wire<S>>,
     mut requests: Requests,
     limits: ListenerLimits,
 ) -> Result<(), BoxedError>
@@ -150,27 +154,28 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let scan = scan_limits(limits);
-    let mut wire = wire.into_heads(scan);
     loop {
+        wire.take_heads(scan);
         let mut own = requests.http1();
         if poll_fn(|cx| own.poll(&mut wire, cx)).await? == http1::Next::Closed {
             return Ok(());
         }
-        wire = wire.into_h1(Scanner::new(scan));
+        drop(own);
+        wire.scan(Scanner::new(scan));
         while !wire.is_between() || !wire.pending().is_empty() {
-            let Some(again) = hyper_turn(wire, requests, limits).await? else { return Ok(()) };
+            let turn = Box::pin(hyper_turn(wire, requests, limits));
+            let Some(again) = turn.await? else { return Ok(()) };
             (wire, requests) = again;
         }
-        wire = wire.into_heads(scan);
     }
 }
 
 /// Lets hyper serve until the connection has ended, or is quiet and comes back.
 async fn hyper_turn<S>(
-    wire: Wire<S>,
+    wire: Box<Wire<S>>,
     requests: Requests,
     limits: ListenerLimits,
-) -> Result<Option<(Wire<S>, Requests)>, BoxedError>
+) -> Result<Option<(Box<Wire<S>>, Requests)>, BoxedError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -240,13 +245,14 @@ where
 // === HTTP/2 ===
 
 async fn serve_h2<S>(
-    wire: Wire<S>,
+    mut wire: Box<Wire<S>>,
     mut requests: Requests,
     limits: ListenerLimits,
 ) -> Result<(), BoxedError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    wire.count_frames();
     requests.crowd = limits.h2_streams.div_ceil(4);
     let connection = Arc::clone(&requests.connection);
     let tasks = Tasks::new(Arc::clone(&connection), requests.listener.settings().timeouts.write);

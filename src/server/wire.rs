@@ -103,16 +103,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// From here on it is HTTP/1.
-    pub(crate) fn into_h1(mut self, scanner: Scanner) -> Self {
+    /// From here on hyper reads HTTP/1.
+    pub(crate) fn scan(&mut self, scanner: Scanner) {
         self.mode = Mode::Scan(scanner);
         let pending = std::mem::take(&mut self.pending);
         self.take_in(&pending);
-        self
     }
 
     /// From here on it is HTTP/2.
-    pub(crate) fn into_h2(mut self) -> Self {
+    pub(crate) fn count_frames(&mut self) {
         self.registration.is_now(Protocol::H2);
         let now = self.connection.state.touch();
         let mut frames = Box::new(Frames::new(now));
@@ -120,7 +119,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let verdict = frames.read(&self.pending, now);
         self.mode = Mode::H2(frames);
         self.judge(verdict);
-        self
     }
 
     /// What has been read and not yet passed on.

@@ -141,7 +141,7 @@ impl Defaults {
             connect_timeout: Duration::from_secs(1),
             protocol: Protocol::Auto,
             host_header: HostHeader::Client,
-            pool: Pool { idle: Duration::from_secs(60), max_idle: 64 },
+            pool: Pool { idle: Duration::from_secs(60), max_idle: 512 },
             limits: UpstreamLimits { connections: 512, requests: 1024, queue: 256 },
             tls: UpstreamTls { ca: None, client: None, server_name: None, verify: true },
         };

@@ -71,7 +71,7 @@ pub(crate) static POOL: Section = Section {
     name: "`pool`",
     fields: &[
         field("idle", ANY_TIME, "60s", "how long a connection may idle"),
-        field("max_idle", Type::Int(0, 100_000), "64", "idle connections per endpoint"),
+        field("max_idle", Type::Int(0, 100_000), "512", "idle connections per endpoint"),
     ],
 };
 

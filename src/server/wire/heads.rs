@@ -35,10 +35,9 @@ const READ: usize = 4 * 1024;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// From here on heads are taken one by one.
-    pub(crate) fn into_heads(mut self, limits: Limits) -> Self {
+    pub(crate) fn take_heads(&mut self, limits: Limits) {
         self.mode = Mode::Heads(limits);
         self.ready = 0;
-        self
     }
 
     /// Whether hyper has read all of the last request.

@@ -106,7 +106,7 @@ pub(crate) enum Cause {
 
 /// What is read at once, at first and at most.
 const READ_FIRST: usize = 8 * 1024;
-const READ_MOST: usize = 64 * 1024;
+const READ_MOST: usize = 128 * 1024;
 
 // === impl Connection ===
 
