@@ -7,7 +7,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    net::{TcpListener, UnixListener, UnixStream},
     time::Instant,
 };
 
@@ -65,12 +65,12 @@ pub(crate) async fn tcp(socket: TcpListener, shared: Shared) {
             () = shared.listener.until_closed() => break,
         };
         match accepted {
-            Ok((stream, peer)) => serve_tcp(stream, peer, &shared),
+            Ok((stream, peer)) => welcome(stream, Some(peer), &shared),
             Err(error) => survive(&error, &mut said, &shared).await,
         }
     }
     while let Some(Ok((stream, peer))) = now(socket.accept()).await {
-        serve_tcp(stream, peer, &shared);
+        welcome(stream, Some(peer), &shared);
     }
 }
 
@@ -107,6 +107,8 @@ async fn now<F: Future>(future: F) -> Option<F::Output> {
 fn hand_down(socket: &TcpListener, write: Duration) {
     let socket = SockRef::from(socket);
     let results = [
+        // Small answers must not wait for acknowledgements.
+        socket.set_tcp_nodelay(true),
         socket.set_tcp_notsent_lowat(UNSENT),
         // A little later than our own limit, which counts what it cuts.
         socket.set_tcp_user_timeout(Some(write + UNTIL_ABORTED)),
@@ -114,12 +116,6 @@ fn hand_down(socket: &TcpListener, write: Duration) {
     for error in results.into_iter().filter_map(Result::err) {
         tracing::debug!(error = %error, "a limit of the kernel cannot be set");
     }
-}
-
-fn serve_tcp(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
-    // Small answers must not wait for acknowledgements. It fails only on a socket that is gone.
-    let _ = stream.set_nodelay(true);
-    welcome(stream, Some(peer), shared);
 }
 
 /// `said`: when this was last logged.

@@ -468,6 +468,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
             this.mode = Mode::Refused;
             this.linger.begin();
         }
+        if matches!(this.mode, Mode::Heads(_)) && this.connection.tls.is_none() {
+            // Closing the socket, which comes next, says the same.
+            return Poll::Ready(Ok(()));
+        }
         let state = &this.connection.state;
         state.closing.store(true, Ordering::Relaxed);
         let result = Pin::new(&mut this.io).poll_shutdown(cx);
