@@ -27,7 +27,7 @@ install_packages() {
     local missing=() program
     local -A packages=(
         [nginx]=nginx-light [h2load]=nghttp2-client [curl]=curl [python3]=python3
-        [cc]=build-essential [git]=git
+        [cc]=build-essential [git]=git [valgrind]=valgrind [strace]=strace
     )
     for program in "${!packages[@]}"; do
         PATH=$PATH:/usr/sbin command -v "$program" >/dev/null || missing+=("${packages[$program]}")
@@ -112,6 +112,9 @@ step "bans, licences, sources" cargo deny --log-level error --all-features check
 step "advisories" advisories
 # Built first, so that no test pays for it.
 step "build" cargo build --locked --all-targets
+
+step "release build" cargo build --locked --release
+step "what a request costs" benches/request-cost.sh 2000
 
 say "steps before the tests"
 printf '%s\n' "${TIMES[@]}"

@@ -5,7 +5,7 @@
 # real nginx and, for gRPC, the backend of benches/peers/tools. Both are counts, so other load on the
 # machine does not change them.
 #
-#   benches/request-cost.sh [requests]          prints all, fails above the budget
+#   benches/request-cost.sh [requests]          prints all, fails more than 2 % above the budget
 #   TIDEGATE=path                               measures this binary instead of building one
 #   KEEP_PROFILE=directory                      keeps what callgrind found
 #   VERBOSE=1                                   prints which system calls there were
@@ -112,7 +112,7 @@ failed=0
 judge() { # NAME VALUE
     local limit goal
     read -r limit goal < <(awk -v key="$1" '$1 == key { print $2, $3 }' "$budget_file")
-    if awk -v a="$2" -v b="$limit" 'BEGIN { exit !(a > b) }'; then
+    if awk -v a="$2" -v b="$limit" 'BEGIN { exit !(a > b * 1.02) }'; then
         echo "$1: $2 (limit $limit, goal $goal) EXCEEDED"
         failed=1
     else
@@ -144,6 +144,10 @@ for workload in "${workloads[@]}"; do
 done
 kill -TERM "$gateway" && wait "$gateway" 2>/dev/null || true
 
+if ! strace -f -c -o "$work/strace.probe" true 2>/dev/null; then
+    echo "!!! SYSTEM CALLS WERE NOT COUNTED: this machine does not let strace trace (ptrace)" >&2
+    exit "$failed"
+fi
 start env
 for workload in "${workloads[@]}"; do
     load "$workload" "$warm"
