@@ -5,6 +5,7 @@ use std::{
     error::Error as StdError,
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::upstream::response_body::UpstreamBody;
+use crate::{telemetry::exchange::Exchange, upstream::response_body::UpstreamBody};
 
 /// Any error a body can end with.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -21,7 +22,8 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 pub struct Body(Kind);
 
 enum Kind {
-    Empty,
+    /// Where there is nothing, there is room for what the layers want to know of the request.
+    Empty(Option<Arc<Exchange>>),
     Full(Bytes),
     Incoming(Incoming),
     /// The common answer of a proxied request. Boxed, so that requests and responses stay small:
@@ -35,7 +37,27 @@ enum Kind {
 impl Body {
     /// No bytes.
     pub const fn empty() -> Self {
-        Self(Kind::Empty)
+        Self(Kind::Empty(None))
+    }
+
+    /// Keeps the exchange of a request, which spares its head the extensions; gives it back if
+    /// there is no room for it.
+    pub(crate) fn keep(&mut self, exchange: Arc<Exchange>) -> Option<Arc<Exchange>> {
+        match &mut self.0 {
+            Kind::Empty(place) => {
+                *place = Some(exchange);
+                None
+            }
+            _ => Some(exchange),
+        }
+    }
+
+    /// The exchange that was put there.
+    pub(crate) const fn exchange(&self) -> Option<&Arc<Exchange>> {
+        match &self.0 {
+            Kind::Empty(exchange) => exchange.as_ref(),
+            _ => None,
+        }
     }
 
     /// All bytes at once.
@@ -112,9 +134,9 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.0 {
-            Kind::Empty => Poll::Ready(None),
+            Kind::Empty(_) => Poll::Ready(None),
             Kind::Full(_) => {
-                let Kind::Full(bytes) = std::mem::replace(&mut self.0, Kind::Empty) else {
+                let Kind::Full(bytes) = std::mem::replace(&mut self.0, Kind::Empty(None)) else {
                     return Poll::Ready(None);
                 };
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
@@ -127,7 +149,7 @@ impl http_body::Body for Body {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Empty => true,
+            Kind::Empty(_) => true,
             Kind::Full(_) => false,
             Kind::Incoming(body) => body.is_end_stream(),
             Kind::Upstream(body) => body.is_end_stream(),
@@ -137,7 +159,7 @@ impl http_body::Body for Body {
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Empty(_) => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Incoming(body) => body.size_hint(),
             Kind::Upstream(body) => body.size_hint(),

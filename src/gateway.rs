@@ -25,7 +25,7 @@ use crate::{
         client::{Connection, REFUSED_METHOD},
         client_addr::{self, Client},
         forwarding::{self, HopRequest},
-        gate::{self, Checked},
+        gate::{self, Checked, Fields},
         listener::Listener,
     },
     telemetry::{
@@ -103,7 +103,7 @@ impl Gateway {
         let begun = Begun::new(connection);
         let runtime = self.current.load();
         let settings = listener.settings();
-        let (mut head, body) = request.into_parts();
+        let (mut head, mut body) = request.into_parts();
         let client = client_addr::resolve(connection.peer, &settings, &head.headers);
         let mut checked = Checked::nothing();
         let judged = gate_of(connection, &mut head, &settings, &runtime, &mut checked);
@@ -126,11 +126,22 @@ impl Gateway {
             None => decide(&runtime, (listener, &settings), connection, &head, &checked, client),
         };
         let hop = forwarding::strip(&mut head.headers, checked.fields);
-        let exchange = exchange(&runtime, connection, &head, &checked, client, hop, &decision);
+        let fields = checked.fields;
+        head.uri = checked.uri.clone();
+        let exchange = exchange(&runtime, connection, &head, checked, client, hop, &decision);
         begun.goes_on();
-        write_fields(&mut head, &runtime, &exchange, &checked, client);
-        head.uri = checked.uri;
-        head.extensions.insert(Arc::new(exchange));
+        let late = decision.route.late && !client.trusted && !fields.id;
+        if late {
+            exchange.set_late();
+        } else {
+            write_fields(&mut head.headers, &runtime, &exchange, fields, client);
+        }
+        write_host(&mut head.headers, &exchange, fields);
+        let exchange = Arc::new(exchange);
+        // Layers of the operator's own find it in the extensions.
+        if let Some(exchange) = if late { body.keep(exchange) } else { Some(exchange) } {
+            head.extensions.insert(exchange);
+        }
         if let Some(verdict) = decision.verdict {
             head.extensions.insert(verdict);
         }
@@ -269,7 +280,7 @@ fn exchange(
     runtime: &Runtime,
     connection: &Arc<Connection>,
     head: &Parts,
-    checked: &Checked,
+    checked: Checked,
     client: Client,
     hop: HopRequest,
     decision: &Decision<'_>,
@@ -282,12 +293,13 @@ fn exchange(
         client_ip: client.ip,
         trusted: client.trusted,
         method: head.method.clone(),
-        host: checked.host.clone(),
-        uri: checked.uri.clone(),
+        authority: checked.authority,
+        host: checked.host,
+        uri: checked.uri,
         version: head.version,
-        user_agent: checked.noted.user_agent.clone(),
+        user_agent: checked.noted.user_agent,
         grpc: checked.noted.grpc,
-        accept: checked.noted.accept.clone(),
+        accept: checked.noted.accept,
         route: Arc::clone(&decision.route.info),
         pattern: decision.pattern.clone(),
         hop,
@@ -315,31 +327,31 @@ fn request_id(
 
 /// Our own fields, after everything a client may not set is gone.
 fn write_fields(
-    head: &mut Parts,
+    headers: &mut HeaderMap,
     runtime: &Runtime,
     exchange: &Exchange,
-    checked: &Checked,
+    fields: Fields,
     client: Client,
 ) {
     if decision_is_final(exchange) {
         return;
     }
-    forwarding::add(
-        &mut head.headers,
-        &exchange.connection,
-        checked.authority.as_ref(),
-        client,
-        checked.fields.claims,
-    );
-    if checked.fields.hosts == 0
-        && let Some(authority) = &checked.authority
-    {
-        head.headers.insert(HOST, authority.clone());
+    let authority = exchange.authority.as_ref();
+    forwarding::add(headers, &exchange.connection, authority, client, fields.claims);
+    let server = &runtime.config.server;
+    headers.insert(server.request_id_header.clone(), exchange.id.as_header().clone());
+    if server.via {
+        forwarding::add_via(headers, &runtime.via, exchange.version);
     }
-    let id = exchange.id.as_header().clone();
-    head.headers.insert(runtime.config.server.request_id_header.clone(), id);
-    if runtime.config.server.via {
-        forwarding::add_via(&mut head.headers, &runtime.via, head.version, checked.fields.via);
+}
+
+/// HTTP/2 and absolute targets may come without one.
+fn write_host(headers: &mut HeaderMap, exchange: &Exchange, fields: Fields) {
+    if fields.hosts == 0
+        && !decision_is_final(exchange)
+        && let Some(authority) = &exchange.authority
+    {
+        headers.insert(HOST, authority.clone());
     }
 }
 

@@ -22,12 +22,11 @@ use tower::{Layer, Service};
 
 pub use self::record::Tunnel;
 use self::{body::ObservedBody, record::Recorder};
-use super::{Request, Response, panics};
+use super::{Request, Response, exchange_of, panics};
 use crate::{
     body::Body,
     telemetry::{
         access_log::AccessLog,
-        exchange::Exchange,
         metrics::{Metrics, RouteMetrics},
     },
 };
@@ -99,7 +98,7 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         // The gateway puts it there; without it there is nothing to record.
-        let exchange = request.extensions().get::<Arc<Exchange>>().map(Arc::clone);
+        let exchange = exchange_of(&request).map(Arc::clone);
         let recorder = exchange.map(|exchange| {
             Recorder::start(Arc::clone(&self.observe), exchange, request.headers())
         });

@@ -46,6 +46,7 @@ pub fn compile(
             access_log: true,
             labels: BTreeMap::new(),
         }),
+        late: false,
         service: stacks.builtin(Answer::verdict()),
     };
     let table = routes::compile(&config, &entries, &mut found);

@@ -58,6 +58,8 @@ pub struct RouteTarget {
 pub struct RouteEntry {
     /// What records say of it.
     pub info: Arc<RouteInfo>,
+    /// Only the innermost service looks at the request's head, and writes our own fields.
+    pub(crate) late: bool,
     /// Its stack.
     pub(crate) service: SharedService<Infallible>,
 }

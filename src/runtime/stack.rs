@@ -39,7 +39,7 @@ use crate::{
         timeout::TimeoutLayer,
     },
     routing::Normalize,
-    server::forwarding::ViaValues,
+    server::forwarding::{Own, ViaValues},
     telemetry::{access_log::AccessLog, exchange::RouteInfo},
     upstream::{Upstream, forward},
 };
@@ -85,12 +85,25 @@ impl<'c> Stacks<'c> {
             labels: route.labels.clone(),
         });
         let before = found.items.len();
-        let service = match self.innermost(route, found)? {
+        let innermost = self.innermost(route, found)?;
+        let late = matches!(&innermost, Innermost::Forward(_)) && self.may_be_late(route);
+        let service = match innermost {
             Innermost::Forward(inner) => self.guarded(&info, route, inner, found),
             Innermost::Answer(inner) => self.guarded(&info, route, inner, found),
         };
         let errors = found.items[before..].iter().any(Diagnostic::is_error);
-        (!errors).then_some(RouteEntry { info, service })
+        (!errors).then_some(RouteEntry { info, late, service })
+    }
+
+    /// Whether nobody between the gateway and the upstream looks for our own fields.
+    fn may_be_late(&self, route: &Route) -> bool {
+        let logged = self.access_log.as_ref().is_some_and(|log| log.looks_at_requests());
+        is_plain(route) && !logged && self.own().can_be_late()
+    }
+
+    fn own(&self) -> Own {
+        let request_id = self.config.server.request_id_header.clone();
+        Own { request_id, via: self.via.clone() }
     }
 
     /// The stack of the built-in route: the outer layers and a verdict.
@@ -112,8 +125,7 @@ impl<'c> Stacks<'c> {
                     upstreams,
                     timeouts: within_total(route.timeouts),
                     upgrade: route.upgrade.clone(),
-                    via: self.via.clone(),
-                    request_id: self.config.server.request_id_header.clone(),
+                    own: self.own(),
                 };
                 Some(Innermost::Forward(forward::Forward::new(settings)))
             }
@@ -148,12 +160,8 @@ impl<'c> Stacks<'c> {
     {
         let body = BodyLayer::new(route.body, route.timeouts);
         let boundary = self.boundary();
-        let plain = route.layers.is_empty()
-            && route.timeouts.request.is_none()
-            && route.path_rewrite == PathRewrite::Keep
-            && headers::is_empty(&route.headers.request);
         let name = &info.name;
-        if plain {
+        if is_plain(route) {
             let bounded = boundary.layer(body.layer(inner));
             return self.finished(name, route, bounded);
         }
@@ -249,6 +257,14 @@ impl<'c> Stacks<'c> {
             }
         }
     }
+}
+
+/// Whether no layer stands between the boundary, the body limit and the innermost service.
+fn is_plain(route: &Route) -> bool {
+    route.layers.is_empty()
+        && route.timeouts.request.is_none()
+        && route.path_rewrite == PathRewrite::Keep
+        && headers::is_empty(&route.headers.request)
 }
 
 /// A try cannot take longer than the whole.

@@ -5,7 +5,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        LazyLock,
+        LazyLock, OnceLock,
         atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
@@ -39,6 +39,8 @@ pub struct Connection {
     pub(crate) peer_value: HeaderValue,
     /// The local port as a header value.
     pub(crate) port_value: HeaderValue,
+    /// What upstreams are told of the connection, as lines; made when it is first needed.
+    pub(crate) lines: OnceLock<Box<[u8]>>,
     /// What it is doing.
     pub(crate) state: ClientState,
 }
@@ -148,6 +150,7 @@ impl Connection {
             tls,
             peer_value,
             port_value: HeaderValue::from(local_port),
+            lines: OnceLock::new(),
             state: ClientState::default(),
         }
     }

@@ -52,6 +52,8 @@ pub struct Exchange {
     progress: AtomicU64,
     /// The request body has been taken whole (or there was none).
     sent: AtomicBool,
+    /// Our own request fields are not in the head yet, see `server/forwarding`.
+    late: AtomicBool,
     /// Whose the bytes after an upgrade request are has been decided.
     decided: AtomicBool,
     /// What became of it.
@@ -90,6 +92,8 @@ pub struct Head {
     pub trusted: bool,
     /// Method as received.
     pub method: Method,
+    /// Host as received, with its port.
+    pub authority: Option<HeaderValue>,
     /// Host without port, lower case; empty if there was none.
     pub host: Box<str>,
     /// The canonical path and the query, as matched, logged and sent.
@@ -120,9 +124,25 @@ impl Exchange {
             bytes_in: AtomicU64::new(0),
             progress: AtomicU64::new(0),
             sent: AtomicBool::new(true),
+            late: AtomicBool::new(false),
             decided: AtomicBool::new(false),
             outcome: Mutex::new(Outcome::default()),
         }
+    }
+
+    /// Says that our own request fields are written by whoever sends the request.
+    pub(crate) fn set_late(&self) {
+        self.late.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether they still have to be written.
+    pub(crate) fn is_late(&self) -> bool {
+        self.late.load(Ordering::Relaxed)
+    }
+
+    /// Whether they still have to be written, by the one who asks.
+    pub(crate) fn take_late(&self) -> bool {
+        self.late.swap(false, Ordering::Relaxed)
     }
 
     /// Changes the outcome. The lock is never contended: a request lives on one core.

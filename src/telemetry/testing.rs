@@ -32,6 +32,7 @@ pub(crate) fn head() -> Head {
         client_ip: Some([203, 0, 113, 9].into()),
         trusted: false,
         method: Method::GET,
+        authority: Some(HeaderValue::from_static("shop.example.com")),
         host: "shop.example.com".into(),
         uri: Uri::from_static("/orders/7?token=s3cret&page=2"),
         version: Version::HTTP_2,

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderName, StatusCode};
+use http::StatusCode;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tower::Service;
 
@@ -32,10 +32,10 @@ use crate::{
     body::Body,
     config::model::Timeouts,
     error::{Error, Reason},
-    layers::{Request, Response, expect, shared::BoxFuture},
+    layers::{Request, Response, exchange_of, expect, shared::BoxFuture},
     server::{
         client::Upgrade,
-        forwarding::{self, ViaValues},
+        forwarding::{self, Own},
     },
     telemetry::exchange::Exchange,
 };
@@ -49,10 +49,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// Protocols a client may upgrade to, lower case.
     pub upgrade: Vec<String>,
-    /// `Via` on answers.
-    pub via: Option<ViaValues>,
-    /// The request id header, which is ours.
-    pub request_id: HeaderName,
+    /// Our own fields.
+    pub(crate) own: Own,
 }
 
 /// Forwards requests.
@@ -139,7 +137,13 @@ fn direct(settings: &Arc<Settings>, line: Line, mut request: Request) -> BoxFutu
     let Line { exchange, connection, now, in_flight, permit } = line;
     outgoing::for_h1(&mut request, &in_flight.0, in_flight.host(), &exchange.hop);
     let interim = expect::prepare(&mut request, &exchange);
-    let sending = connection.send(request, interim);
+    // Not taken: a second try will not find them in the head either.
+    let own = |text: &mut Vec<u8>| {
+        if exchange.is_late() {
+            settings.own.write(text, &exchange);
+        }
+    };
+    let sending = connection.send(request, interim, own);
     let settings = Arc::clone(settings);
     Box::pin(async move {
         let sent = within(settings.timeouts, &exchange, now, pin!(sending)).await?;
@@ -162,9 +166,7 @@ fn direct(settings: &Arc<Settings>, line: Line, mut request: Request) -> BoxFutu
 impl Settings {
     /// Everything the request needs, if all of it is there without waiting.
     fn line(&self, request: &Request) -> Result<Line, Start> {
-        let Some(exchange) = request.extensions().get::<Arc<Exchange>>() else {
-            return Err(Start::default());
-        };
+        let Some(exchange) = exchange_of(request) else { return Err(Start::default()) };
         if exchange.hop.upgrade.is_some() || *request.method() == http::Method::CONNECT {
             return Err(Start::default());
         }
@@ -188,11 +190,10 @@ impl Settings {
 
     /// The long way.
     async fn forward(&self, mut request: Request, start: Start) -> Result<Response, Error> {
-        let exchange = request
-            .extensions()
-            .get::<Arc<Exchange>>()
+        let exchange = exchange_of(&request)
             .cloned()
             .ok_or_else(|| Error::new(Reason::Internal, "a request without an exchange"))?;
+        self.own_fields(&mut request, &exchange);
         let upstream = start.upstream.as_ref().unwrap_or_else(|| self.upstream());
         exchange.note(|outcome| outcome.upstream = Some(Arc::clone(&upstream.name)));
         if let Some(wanted) = tunnel::wanted(&mut request, &exchange, &self.upgrade)? {
@@ -222,8 +223,11 @@ impl Settings {
         let mut repeated = false;
         for _ in 0..REPEATS {
             let unsent = failure.unsent;
-            let Some(again) = failure.again.take().filter(|_| unsent || !repeated) else { break };
+            let Some(mut again) = failure.again.take().filter(|_| unsent || !repeated) else {
+                break;
+            };
             repeated |= !unsent;
+            self.own_fields(&mut again, &exchange);
             let endpoint = &in_flight.0;
             let checkout = if endpoint.wants_h2(exchange.grpc) {
                 checkout(endpoint, &exchange).await?
@@ -260,6 +264,13 @@ impl Settings {
         let mut response = tunnel::open(line, request, wanted, &exchange, idle).await?;
         self.finish(&mut response)?;
         Ok(response)
+    }
+
+    /// Writes our own fields into a head that is without them.
+    fn own_fields(&self, request: &mut Request, exchange: &Exchange) {
+        if exchange.take_late() {
+            self.own.insert(request.headers_mut(), exchange);
+        }
     }
 
     /// An upstream by weight.
@@ -322,7 +333,7 @@ impl Settings {
             Checkout::H1(connection) => {
                 outgoing::for_h1(&mut request, endpoint, line.host(), &exchange.hop);
                 let interim = expect::prepare(&mut request, exchange);
-                let sending = connection.send(request, interim);
+                let sending = connection.send(request, interim, |_| ());
                 let sent = within(self.timeouts, exchange, now, pin!(sending)).await?;
                 sent.map(|response| response.map(Source::H1))
                     .map_err(|failed| explain(failed, endpoint, exchange))
@@ -373,11 +384,11 @@ impl Settings {
     fn finish<B>(&self, response: &mut http::Response<B>) -> Result<(), Error> {
         // A switch of protocols keeps the fields that say so.
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            let present = incoming::accept(response, Some(&self.request_id))?;
+            incoming::accept(response, Some(&self.own.request_id))?;
             *response.version_mut() = http::Version::HTTP_11;
-            if let Some(via) = &self.via {
+            if let Some(via) = &self.own.via {
                 let version = http::Version::HTTP_11;
-                forwarding::add_via(response.headers_mut(), via, version, present);
+                forwarding::add_via(response.headers_mut(), via, version);
             }
         }
         Ok(())

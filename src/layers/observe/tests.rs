@@ -13,7 +13,10 @@ use crate::{
     body::BoxError,
     config::model::{self, AccessFormat, AccessTarget, QueryLog},
     error::{Error, Reason},
-    telemetry::{exchange::Head, testing},
+    telemetry::{
+        exchange::{Exchange, Head},
+        testing,
+    },
 };
 
 /// An observed route and what it wrote.

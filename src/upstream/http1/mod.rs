@@ -131,9 +131,14 @@ impl Connection {
         self.io.is_quiet()
     }
 
-    /// Sends a request, with what is done with its interim answers.
-    pub(crate) fn send(mut self: Box<Self>, mut request: Request, interim: Interim) -> Sending {
-        self.upload = request::begin(&mut request, &mut self.outbox);
+    /// Sends a request, with what is done with its interim answers. `own` adds fields to its head.
+    pub(crate) fn send(
+        mut self: Box<Self>,
+        mut request: Request,
+        interim: Interim,
+        own: impl FnOnce(&mut Vec<u8>),
+    ) -> Sending {
+        self.upload = request::begin(&mut request, &mut self.outbox, own);
         Sending {
             has_body: self.upload.is_some(),
             method: request.method().clone(),
