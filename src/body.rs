@@ -13,7 +13,10 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::{telemetry::exchange::Exchange, upstream::response_body::UpstreamBody};
+use crate::{
+    layers::observe::ObservedBody, telemetry::exchange::Exchange,
+    upstream::response_body::UpstreamBody,
+};
 
 /// Any error a body can end with.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -29,6 +32,8 @@ enum Kind {
     /// The common answer of a proxied request. Boxed, so that requests and responses stay small:
     /// they are moved some fifty times on their way.
     Upstream(Box<UpstreamBody>),
+    /// What every answer is when it leaves its route.
+    Observed(Box<ObservedBody>),
     Boxed(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BoxError> + Send>>),
 }
 
@@ -78,6 +83,11 @@ impl Body {
     /// The body of an upstream's answer.
     pub(crate) fn upstream(body: UpstreamBody) -> Self {
         Self(Kind::Upstream(Box::new(body)))
+    }
+
+    /// The body of an answer that is observed.
+    pub(crate) fn observed(body: ObservedBody) -> Self {
+        Self(Kind::Observed(Box::new(body)))
     }
 
     /// Any other body.
@@ -143,6 +153,7 @@ impl http_body::Body for Body {
             }
             Kind::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Kind::Upstream(body) => Pin::new(&mut **body).poll_frame(cx),
+            Kind::Observed(body) => Pin::new(&mut **body).poll_frame(cx),
             Kind::Boxed(body) => body.as_mut().poll_frame(cx),
         }
     }
@@ -153,6 +164,7 @@ impl http_body::Body for Body {
             Kind::Full(_) => false,
             Kind::Incoming(body) => body.is_end_stream(),
             Kind::Upstream(body) => body.is_end_stream(),
+            Kind::Observed(body) => body.is_end_stream(),
             Kind::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -163,6 +175,7 @@ impl http_body::Body for Body {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Incoming(body) => body.size_hint(),
             Kind::Upstream(body) => body.size_hint(),
+            Kind::Observed(body) => body.size_hint(),
             Kind::Boxed(body) => body.size_hint(),
         }
     }

@@ -20,8 +20,9 @@ use http_body::Body as _;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
+pub(crate) use self::body::ObservedBody;
+use self::record::Recorder;
 pub use self::record::Tunnel;
-use self::{body::ObservedBody, record::Recorder};
 use super::{Request, Response, exchange_of, panics};
 use crate::{
     body::Body,
@@ -135,7 +136,7 @@ where
         } else if is_bodiless(recorder.method(), &response) {
             recorder.finish();
         } else {
-            response = response.map(|body| Body::wrap(ObservedBody::new(body, recorder)));
+            response = response.map(|body| Body::observed(ObservedBody::new(body, recorder)));
         }
         Poll::Ready(Ok(response))
     }

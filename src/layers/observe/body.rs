@@ -18,7 +18,7 @@ use crate::{
 
 /// A body with the record it belongs to.
 #[derive(Debug)]
-pub(super) struct ObservedBody {
+pub(crate) struct ObservedBody {
     inner: Body,
     /// Bytes the whole body has, if that is known.
     length: Option<u64>,
