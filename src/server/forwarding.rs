@@ -80,12 +80,16 @@ pub(crate) fn remove_connection(headers: &mut HeaderMap) {
     headers.remove(CONNECTION);
 }
 
+/// Whether a `Connection` only says whether the connection stays.
+pub(crate) fn names_nothing(value: &HeaderValue) -> bool {
+    match value.as_bytes() {
+        b"keep-alive" | b"close" => true,
+        other => other.eq_ignore_ascii_case(b"keep-alive") || other.eq_ignore_ascii_case(b"close"),
+    }
+}
+
 /// Takes out the fields `Connection` names. Most only say whether the connection stays.
 fn remove_named(headers: &mut HeaderMap) {
-    let names_nothing = |value: &HeaderValue| {
-        let value = value.as_bytes();
-        value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
-    };
     if headers.get_all(CONNECTION).iter().all(names_nothing) {
         return;
     }

@@ -364,34 +364,30 @@ impl Settings {
         held: Held,
         exchange: Arc<Exchange>,
     ) -> Result<Response, Error> {
-        let idle = self.idle_of(&response, &exchange);
-        self.finish(&mut response)?;
+        let stream = self.finish(&mut response)?;
+        let idle = self.idle_of(stream || exchange.grpc);
         Ok(response.map(|source| Body::upstream(UpstreamBody::new(source, held, exchange, idle))))
     }
 
     /// The pause an answer may make. Streams that are meant to be quiet are only limited by a
     /// limit somebody wrote.
-    fn idle_of(&self, response: &http::Response<Source>, exchange: &Exchange) -> Option<Duration> {
-        let idle = self.timeouts.idle?;
-        let is_stream = || {
-            let kind = response.headers().get(http::header::CONTENT_TYPE);
-            exchange.grpc
-                || kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
-        };
-        (self.timeouts.idle_written || !is_stream()).then_some(idle)
+    fn idle_of(&self, is_stream: bool) -> Option<Duration> {
+        self.timeouts.idle.filter(|_| self.timeouts.idle_written || !is_stream)
     }
 
-    fn finish<B>(&self, response: &mut http::Response<B>) -> Result<(), Error> {
+    /// Judges an answer; whether it is a stream of events.
+    fn finish<B>(&self, response: &mut http::Response<B>) -> Result<bool, Error> {
+        let mut stream = false;
         // A switch of protocols keeps the fields that say so.
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            incoming::accept(response, Some(&self.own.request_id))?;
+            stream = incoming::accept(response, Some(&self.own.request_id))?;
             *response.version_mut() = http::Version::HTTP_11;
             if let Some(via) = &self.own.via {
                 let version = http::Version::HTTP_11;
                 forwarding::add_via(response.headers_mut(), via, version);
             }
         }
-        Ok(())
+        Ok(stream)
     }
 }
 
