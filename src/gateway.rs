@@ -13,7 +13,6 @@ use http::{
     header::{CONNECTION, HOST},
     request::Parts,
 };
-use tokio::time::Instant;
 
 use crate::{
     config::model,
@@ -29,7 +28,7 @@ use crate::{
         listener::Listener,
     },
     telemetry::{
-        clock::unix_millis,
+        clock::unix_micros,
         exchange::{Exchange, Head},
         request_id::RequestId,
     },
@@ -286,9 +285,11 @@ fn exchange(
     decision: &Decision<'_>,
 ) -> Exchange {
     let started = connection.state.last_active();
+    let started_unix = unix_micros(started);
     Exchange::new(Head {
-        id: request_id(runtime, &head.headers, client.trusted, started),
+        id: request_id(runtime, &head.headers, client.trusted, started_unix / 1000),
         started,
+        started_unix,
         connection: Arc::clone(connection),
         client_ip: client.ip,
         trusted: client.trusted,
@@ -310,7 +311,7 @@ fn request_id(
     runtime: &Runtime,
     headers: &http::HeaderMap,
     trusted: bool,
-    started: Instant,
+    millis: u64,
 ) -> RequestId {
     use crate::config::model::RequestIdFrom;
     let server = &runtime.config.server;
@@ -322,7 +323,7 @@ fn request_id(
     accept
         .then(|| headers.get(&server.request_id_header).and_then(RequestId::accept))
         .flatten()
-        .unwrap_or_else(|| RequestId::generate(unix_millis(started)))
+        .unwrap_or_else(|| RequestId::generate(millis))
 }
 
 /// Our own fields, after everything a client may not set is gone.

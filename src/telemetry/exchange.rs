@@ -84,6 +84,8 @@ pub struct Head {
     pub id: RequestId,
     /// When its head was complete.
     pub started: Instant,
+    /// The same in microseconds since 1970.
+    pub started_unix: u64,
     /// The connection it came on.
     pub connection: Arc<Connection>,
     /// The true client address; `None` on a Unix socket that names nobody.

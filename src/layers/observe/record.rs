@@ -21,7 +21,6 @@ use crate::{
     server::client::Connection,
     telemetry::{
         access_log::{AccessLog, Fields, Record},
-        clock::unix_micros,
         exchange::Exchange,
         metrics::Observation,
     },
@@ -57,7 +56,10 @@ impl Recorder {
         exchange: Arc<Exchange>,
         headers: &HeaderMap,
     ) -> Self {
-        observe.metrics.request_started(exchange.connection.listener_id);
+        let connection = &exchange.connection;
+        if let Some(listener) = connection.metrics(&observe.metrics) {
+            listener.request_started();
+        }
         let request_headers = match wanted_log(&observe, &exchange) {
             Some(log) => log.of_request(headers),
             None => Fields::new(),
@@ -139,8 +141,10 @@ impl Recorder {
         let gateway =
             head.saturating_duration_since(exchange.started).saturating_sub(upstream_time);
         let bytes_in = exchange.bytes_in.load(Relaxed);
-        let started = unix_micros(exchange.started, now);
-        observe.metrics.request_ended(exchange.connection.listener_id);
+        let started = exchange.started_unix;
+        if let Some(listener) = exchange.connection.metrics(&observe.metrics) {
+            listener.request_ended();
+        }
         observe.route.record(&Observation {
             listener: &exchange.connection.listener,
             listener_id: exchange.connection.listener_id,
