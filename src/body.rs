@@ -90,6 +90,13 @@ impl Body {
         Self(Kind::Observed(Box::new(body)))
     }
 
+    /// Writes the fields of an answer's head that are left to the server, see `server/forwarding`.
+    pub(crate) fn write_own(&self, text: &mut Vec<u8>) {
+        if let Kind::Observed(body) = &self.0 {
+            body.write_own(text);
+        }
+    }
+
     /// Any other body.
     pub fn wrap<B>(body: B) -> Self
     where

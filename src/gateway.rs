@@ -23,13 +23,13 @@ use crate::{
     server::{
         client::{Connection, REFUSED_METHOD},
         client_addr::{self, Client},
-        forwarding::{self, HopRequest},
+        forwarding::{self, HopRequest, Own},
         gate::{self, Checked, Fields},
         listener::Listener,
     },
     telemetry::{
         clock::unix_micros,
-        exchange::{Exchange, Head},
+        exchange::{Exchange, Head, Late},
         request_id::RequestId,
     },
 };
@@ -80,6 +80,16 @@ impl Gateway {
         self.current.store(Arc::new(next));
     }
 
+    /// The same for a server that asks the body of an answer for our own fields when it writes the head.
+    pub(crate) fn handle_late(
+        &self,
+        connection: &Arc<Connection>,
+        listener: &Listener,
+        request: Request,
+    ) -> BoxFuture<Infallible> {
+        self.guarded(connection, listener, request, true)
+    }
+
     /// Answers one request. The snapshot is taken here, per request, and let go of before anything
     /// is awaited: a request keeps only its own stack alive.
     pub(crate) fn handle(
@@ -88,8 +98,18 @@ impl Gateway {
         listener: &Listener,
         request: Request,
     ) -> BoxFuture<Infallible> {
+        self.guarded(connection, listener, request, false)
+    }
+
+    fn guarded(
+        &self,
+        connection: &Arc<Connection>,
+        listener: &Listener,
+        request: Request,
+        late: bool,
+    ) -> BoxFuture<Infallible> {
         let http1 = request.version() != Version::HTTP_2;
-        panics::catch(|| self.begin(connection, listener, request))
+        panics::catch(|| self.begin(connection, listener, request, late))
             .unwrap_or_else(|_| Box::pin(std::future::ready(Ok(panics::bare_answer(http1)))))
     }
 
@@ -98,6 +118,7 @@ impl Gateway {
         connection: &Arc<Connection>,
         listener: &Listener,
         request: Request,
+        late_answer: bool,
     ) -> BoxFuture<Infallible> {
         let begun = Begun::new(connection);
         let runtime = self.current.load();
@@ -129,13 +150,11 @@ impl Gateway {
         head.uri = checked.uri.clone();
         let exchange = exchange(&runtime, connection, &head, checked, client, hop, &decision);
         begun.goes_on();
-        let late = decision.route.late && !client.trusted && !fields.id;
-        if late {
-            exchange.set_late();
-        } else {
-            write_fields(&mut head.headers, &runtime, &exchange, fields, client);
+        if late_answer && decision.route.late_answer {
+            exchange.owe(Late::Answer);
         }
-        write_host(&mut head.headers, &exchange, fields);
+        let late = decision.route.late && !client.trusted && !fields.id;
+        write_fields(&mut head.headers, &runtime.own, &exchange, (fields, client), late);
         let exchange = Arc::new(exchange);
         // Layers of the operator's own find it in the extensions.
         if let Some(exchange) = if late { body.keep(exchange) } else { Some(exchange) } {
@@ -284,10 +303,11 @@ fn exchange(
     hop: HopRequest,
     decision: &Decision<'_>,
 ) -> Exchange {
+    let server = &runtime.config.server;
     let started = connection.state.last_active();
     let started_unix = unix_micros(started);
     Exchange::new(Head {
-        id: request_id(runtime, &head.headers, client.trusted, started_unix / 1000),
+        id: RequestId::of(&head.headers, server, client.trusted, started_unix / 1000),
         started,
         started_unix,
         connection: Arc::clone(connection),
@@ -307,58 +327,27 @@ fn exchange(
     })
 }
 
-fn request_id(
-    runtime: &Runtime,
-    headers: &http::HeaderMap,
-    trusted: bool,
-    millis: u64,
-) -> RequestId {
-    use crate::config::model::RequestIdFrom;
-    let server = &runtime.config.server;
-    let accept = match server.request_id_from {
-        RequestIdFrom::Any => true,
-        RequestIdFrom::Trusted => trusted,
-        RequestIdFrom::None => false,
-    };
-    accept
-        .then(|| headers.get(&server.request_id_header).and_then(RequestId::accept))
-        .flatten()
-        .unwrap_or_else(|| RequestId::generate(millis))
-}
-
-/// Our own fields, after everything a client may not set is gone.
+/// Our own fields, after everything a client may not set is gone. `late`: by whoever sends the request.
 fn write_fields(
     headers: &mut HeaderMap,
-    runtime: &Runtime,
+    own: &Own,
     exchange: &Exchange,
-    fields: Fields,
-    client: Client,
+    (fields, client): (Fields, Client),
+    late: bool,
 ) {
-    if decision_is_final(exchange) {
-        return;
+    if exchange.route.name.is_empty() {
+        return; // The built-in route sends nothing upstream.
     }
-    let authority = exchange.authority.as_ref();
-    forwarding::add(headers, &exchange.connection, authority, client, fields.claims);
-    let server = &runtime.config.server;
-    headers.insert(server.request_id_header.clone(), exchange.id.as_header().clone());
-    if server.via {
-        forwarding::add_via(headers, &runtime.via, exchange.version);
-    }
-}
-
-/// HTTP/2 and absolute targets may come without one.
-fn write_host(headers: &mut HeaderMap, exchange: &Exchange, fields: Fields) {
     if fields.hosts == 0
-        && !decision_is_final(exchange)
         && let Some(authority) = &exchange.authority
     {
         headers.insert(HOST, authority.clone());
     }
-}
-
-/// The built-in route sends nothing upstream.
-fn decision_is_final(exchange: &Exchange) -> bool {
-    exchange.route.name.is_empty()
+    if late {
+        exchange.owe(Late::Request);
+    } else {
+        own.insert(headers, exchange, client, fields.claims);
+    }
 }
 
 // === impl Begun ===

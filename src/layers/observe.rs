@@ -15,7 +15,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderName, Method, StatusCode};
+use http::{Method, StatusCode};
 use http_body::Body as _;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
@@ -26,6 +26,7 @@ pub use self::record::Tunnel;
 use super::{Request, Response, exchange_of, panics};
 use crate::{
     body::Body,
+    server::forwarding::Own,
     telemetry::{
         access_log::AccessLog,
         metrics::{Metrics, RouteMetrics},
@@ -41,8 +42,8 @@ pub struct Observe {
     pub route: Arc<RouteMetrics>,
     /// Where lines go, if anywhere.
     pub access_log: Option<Arc<AccessLog>>,
-    /// The header that tells the client its request's id.
-    pub request_id_header: HeaderName,
+    /// Our own fields; the request id tells the client its request's id.
+    pub(crate) own: Own,
 }
 
 /// Observes a route.
@@ -132,8 +133,10 @@ where
         let Some(mut recorder) = this.recorder.take() else { return Poll::Ready(Ok(response)) };
         recorder.head(&mut response);
         if let Some(tunnel) = response.extensions_mut().remove::<Arc<Tunnel>>() {
+            recorder.write_own(response.headers_mut());
             tunnel.hold(recorder);
         } else if is_bodiless(recorder.method(), &response) {
+            recorder.write_own(response.headers_mut());
             recorder.finish();
         } else {
             response = response.map(|body| Body::observed(ObservedBody::new(body, recorder)));

@@ -39,20 +39,19 @@ use crate::{
         timeout::TimeoutLayer,
     },
     routing::Normalize,
-    server::forwarding::{Own, ViaValues},
+    server::forwarding::Own,
     telemetry::{access_log::AccessLog, exchange::RouteInfo},
     upstream::{Upstream, forward},
 };
 
 /// What all stacks of a runtime share.
 pub(super) struct Stacks<'c> {
-    config: &'c Config,
     context: &'c Context,
     access_log: Option<Arc<AccessLog>>,
     server: Arc<ServerName>,
     upstreams: &'c BTreeMap<Name, Arc<Upstream>>,
     normalize: Normalize,
-    via: Option<ViaValues>,
+    own: &'c Own,
 }
 
 // === impl Stacks ===
@@ -64,11 +63,10 @@ impl<'c> Stacks<'c> {
         access_log: Option<Arc<AccessLog>>,
         upstreams: &'c BTreeMap<Name, Arc<Upstream>>,
         normalize: Normalize,
-        via: &ViaValues,
+        own: &'c Own,
     ) -> Self {
         let server = Arc::new(ServerName::new(&config.server.name));
-        let via = config.server.via.then(|| via.clone());
-        Self { config, context, access_log, server, upstreams, normalize, via }
+        Self { context, access_log, server, upstreams, normalize, own }
     }
 
     /// The stack of a route.
@@ -87,23 +85,22 @@ impl<'c> Stacks<'c> {
         let before = found.items.len();
         let innermost = self.innermost(route, found)?;
         let late = matches!(&innermost, Innermost::Forward(_)) && self.may_be_late(route);
+        let log = self.access_log.as_ref();
+        let late_answer = late
+            && headers::is_empty(&route.headers.response)
+            && !log.is_some_and(|log| log.looks_at_answers());
         let service = match innermost {
             Innermost::Forward(inner) => self.guarded(&info, route, inner, found),
             Innermost::Answer(inner) => self.guarded(&info, route, inner, found),
         };
         let errors = found.items[before..].iter().any(Diagnostic::is_error);
-        (!errors).then_some(RouteEntry { info, late, service })
+        (!errors).then_some(RouteEntry { info, late, late_answer, service })
     }
 
     /// Whether nobody between the gateway and the upstream looks for our own fields.
     fn may_be_late(&self, route: &Route) -> bool {
         let logged = self.access_log.as_ref().is_some_and(|log| log.looks_at_requests());
-        is_plain(route) && !logged && self.own().can_be_late()
-    }
-
-    fn own(&self) -> Own {
-        let request_id = self.config.server.request_id_header.clone();
-        Own { request_id, via: self.via.clone() }
+        is_plain(route) && !logged && self.own.clone().can_be_late()
     }
 
     /// The stack of the built-in route: the outer layers and a verdict.
@@ -125,7 +122,7 @@ impl<'c> Stacks<'c> {
                     upstreams,
                     timeouts: within_total(route.timeouts),
                     upgrade: route.upgrade.clone(),
-                    own: self.own(),
+                    own: self.own.clone(),
                 };
                 Some(Innermost::Forward(forward::Forward::new(settings)))
             }
@@ -210,7 +207,7 @@ impl<'c> Stacks<'c> {
             metrics: Arc::clone(&self.context.metrics),
             route: self.context.metrics.route(&route.into()),
             access_log: self.access_log.clone(),
-            request_id_header: self.config.server.request_id_header.clone(),
+            own: self.own.clone(),
         }))
     }
 

@@ -14,7 +14,11 @@ use super::{
     client_addr::Client,
     gate::{self, Fields},
 };
-use crate::{config::model::ClientIpFrom, http1::write_field, telemetry::exchange::Exchange};
+use crate::{
+    config::model::ClientIpFrom,
+    http1::{write_field, write_line},
+    telemetry::exchange::{Exchange, Late},
+};
 
 /// `X-Forwarded-For`.
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -201,17 +205,54 @@ impl Own {
         if let Some(authority) = &exchange.authority {
             write_field(text, &X_FORWARDED_HOST, authority);
         }
-        write_field(text, &self.request_id, exchange.id.as_header());
+        self.write_id(text, exchange);
         if let Some(via) = &self.via {
             write_field(text, &VIA, via.of(exchange.version));
         }
     }
 
-    /// The same into a map.
-    pub(crate) fn insert(&self, headers: &mut HeaderMap, exchange: &Exchange) {
-        let client = Client { ip: exchange.client_ip, trusted: false };
-        add(headers, &exchange.connection, exchange.authority.as_ref(), client, false);
-        headers.insert(self.request_id.clone(), exchange.id.as_header().clone());
+    /// Writes the fields of an answer that were left to whoever writes its head.
+    pub(crate) fn write_answer(&self, text: &mut Vec<u8>, exchange: &Exchange) {
+        if exchange.take_owed(Late::Answer) {
+            self.write_id(text, exchange);
+        }
+        if let Some(via) = self.via.as_ref().filter(|_| exchange.take_owed(Late::Via)) {
+            write_field(text, &VIA, &via.h11);
+        }
+    }
+
+    /// The same into a map, if they have to go there after all.
+    pub(crate) fn insert_answer(&self, headers: &mut HeaderMap, exchange: &Exchange) {
+        if exchange.take_owed(Late::Answer) {
+            headers.insert(self.request_id.clone(), exchange.id.to_header());
+        }
+        if let Some(via) = self.via.as_ref().filter(|_| exchange.take_owed(Late::Via)) {
+            add_via(headers, via, Version::HTTP_11);
+        }
+    }
+
+    fn write_id(&self, text: &mut Vec<u8>, exchange: &Exchange) {
+        write_line(text, self.request_id.as_str().as_bytes(), exchange.id.as_bytes());
+    }
+
+    /// Those of a late request into a map, if they have to go there after all.
+    pub(crate) fn insert_late(&self, headers: &mut HeaderMap, exchange: &Exchange) {
+        if exchange.take_owed(Late::Request) {
+            let client = Client { ip: exchange.client_ip, trusted: false };
+            self.insert(headers, exchange, client, false);
+        }
+    }
+
+    /// Those of a request into a map.
+    pub(crate) fn insert(
+        &self,
+        headers: &mut HeaderMap,
+        exchange: &Exchange,
+        client: Client,
+        claims: bool,
+    ) {
+        add(headers, &exchange.connection, exchange.authority.as_ref(), client, claims);
+        headers.insert(self.request_id.clone(), exchange.id.to_header());
         if let Some(via) = &self.via {
             add_via(headers, via, exchange.version);
         }
@@ -301,7 +342,9 @@ mod tests {
         let exchange = Exchange::new(testing::head());
         let (mut text, mut map, mut lines) = (Vec::new(), HeaderMap::new(), Vec::new());
         own.write(&mut text, &exchange);
-        own.insert(&mut map, &exchange);
+        exchange.owe(Late::Request);
+        own.insert_late(&mut map, &exchange);
+        assert!(!exchange.owes(Late::Request));
         map.iter().for_each(|(name, value)| write_field(&mut lines, name, value));
         let sorted = |text: Vec<u8>| {
             let text = String::from_utf8(text).expect("text");

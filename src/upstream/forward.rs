@@ -37,7 +37,7 @@ use crate::{
         client::Upgrade,
         forwarding::{self, Own},
     },
-    telemetry::exchange::Exchange,
+    telemetry::exchange::{Exchange, Late},
 };
 
 /// What a forwarding route needs.
@@ -139,7 +139,7 @@ fn direct(settings: &Arc<Settings>, line: Line, mut request: Request) -> BoxFutu
     let interim = expect::prepare(&mut request, &exchange);
     // Not taken: a second try will not find them in the head either.
     let own = |text: &mut Vec<u8>| {
-        if exchange.is_late() {
+        if exchange.owes(Late::Request) {
             settings.own.write(text, &exchange);
         }
     };
@@ -193,7 +193,7 @@ impl Settings {
         let exchange = exchange_of(&request)
             .cloned()
             .ok_or_else(|| Error::new(Reason::Internal, "a request without an exchange"))?;
-        self.own_fields(&mut request, &exchange);
+        self.own.insert_late(request.headers_mut(), &exchange);
         let upstream = start.upstream.as_ref().unwrap_or_else(|| self.upstream());
         exchange.note(|outcome| outcome.upstream = Some(Arc::clone(&upstream.name)));
         if let Some(wanted) = tunnel::wanted(&mut request, &exchange, &self.upgrade)? {
@@ -227,7 +227,7 @@ impl Settings {
                 break;
             };
             repeated |= !unsent;
-            self.own_fields(&mut again, &exchange);
+            self.own.insert_late(again.headers_mut(), &exchange);
             let endpoint = &in_flight.0;
             let checkout = if endpoint.wants_h2(exchange.grpc) {
                 checkout(endpoint, &exchange).await?
@@ -262,15 +262,8 @@ impl Settings {
         let line = tunnel::Line { connection, limit: self.timeouts.per_try, held };
         let idle = self.timeouts.idle.filter(|_| self.timeouts.idle_written);
         let mut response = tunnel::open(line, request, wanted, &exchange, idle).await?;
-        self.finish(&mut response)?;
+        self.finish(&mut response, &exchange)?;
         Ok(response)
-    }
-
-    /// Writes our own fields into a head that is without them.
-    fn own_fields(&self, request: &mut Request, exchange: &Exchange) {
-        if exchange.take_late() {
-            self.own.insert(request.headers_mut(), exchange);
-        }
     }
 
     /// An upstream by weight.
@@ -364,7 +357,7 @@ impl Settings {
         held: Held,
         exchange: Arc<Exchange>,
     ) -> Result<Response, Error> {
-        let stream = self.finish(&mut response)?;
+        let stream = self.finish(&mut response, &exchange)?;
         let idle = self.idle_of(stream || exchange.grpc);
         Ok(response.map(|source| Body::upstream(UpstreamBody::new(source, held, exchange, idle))))
     }
@@ -376,13 +369,19 @@ impl Settings {
     }
 
     /// Judges an answer; whether it is a stream of events.
-    fn finish<B>(&self, response: &mut http::Response<B>) -> Result<bool, Error> {
+    fn finish<B>(
+        &self,
+        response: &mut http::Response<B>,
+        exchange: &Exchange,
+    ) -> Result<bool, Error> {
         let mut stream = false;
         // A switch of protocols keeps the fields that say so.
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             stream = incoming::accept(response, Some(&self.own.request_id))?;
             *response.version_mut() = http::Version::HTTP_11;
-            if let Some(via) = &self.own.via {
+            if exchange.owes(Late::Answer) {
+                exchange.owe(Late::Via);
+            } else if let Some(via) = &self.own.via {
                 let version = http::Version::HTTP_11;
                 forwarding::add_via(response.headers_mut(), via, version);
             }

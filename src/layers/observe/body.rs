@@ -110,6 +110,13 @@ impl ObservedBody {
         Self { inner, length, recorder: Some(recorder), stream }
     }
 
+    /// Writes the fields of the head that are left to the server.
+    pub(crate) fn write_own(&self, text: &mut Vec<u8>) {
+        if let Some(recorder) = &self.recorder {
+            recorder.write_lines(text);
+        }
+    }
+
     fn finish(&mut self) {
         if let Some(recorder) = self.recorder.take() {
             recorder.finish();

@@ -21,7 +21,7 @@ use crate::{
     server::client::Connection,
     telemetry::{
         access_log::{AccessLog, Fields, Record},
-        exchange::Exchange,
+        exchange::{Exchange, Late},
         metrics::Observation,
     },
 };
@@ -81,8 +81,20 @@ impl Recorder {
         if let Some(log) = wanted_log(&self.observe, &self.exchange) {
             self.response_headers = log.of_response(response.headers());
         }
-        let id = self.exchange.id.as_header().clone();
-        response.headers_mut().insert(self.observe.request_id_header.clone(), id);
+        if !self.exchange.owes(Late::Answer) {
+            let id = self.exchange.id.to_header();
+            response.headers_mut().insert(self.observe.own.request_id.clone(), id);
+        }
+    }
+
+    /// Writes what is left to be written of our own fields.
+    pub(super) fn write_own(&self, headers: &mut HeaderMap) {
+        self.observe.own.insert_answer(headers, &self.exchange);
+    }
+
+    /// The same as lines.
+    pub(super) fn write_lines(&self, text: &mut Vec<u8>) {
+        self.observe.own.write_answer(text, &self.exchange);
     }
 
     pub(super) fn method(&self) -> &Method {

@@ -175,7 +175,7 @@ impl Http1 {
             }
         };
         self.connection.state.parked.store(false, Ordering::Relaxed);
-        let answer = self.gateway.handle(&self.connection, &self.listener, request);
+        let answer = self.gateway.handle_late(&self.connection, &self.listener, request);
         self.state = State::Asking(answer, asked);
         Poll::Ready(Ok(None))
     }
