@@ -7,7 +7,7 @@
 
 use std::{
     cell::Cell,
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -143,10 +143,12 @@ fn direct(settings: &Arc<Settings>, line: Line, mut request: Request) -> BoxFutu
             settings.own.write(text, &exchange);
         }
     };
-    let sending = connection.send(request, interim, own);
+    let mut sending = connection.send(request, interim, own);
     let settings = Arc::clone(settings);
     Box::pin(async move {
-        let sent = within(settings.timeouts, &exchange, now, pin!(sending)).await?;
+        // Where it is, not in a place of its own beside it.
+        let sending = Pin::new(&mut sending);
+        let sent = within(settings.timeouts, &exchange, now, sending).await?;
         let sent = sent.map(|response| response.map(Source::H1));
         let sent = sent.map_err(|failed| explain(failed, &in_flight.0, &exchange));
         match judge(sent, &exchange, now) {
