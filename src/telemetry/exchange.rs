@@ -109,7 +109,7 @@ pub struct Head {
     /// Host as received, with its port.
     pub authority: Option<HeaderValue>,
     /// Host without port, lower case; empty if there was none.
-    pub host: Box<str>,
+    pub host: Arc<str>,
     /// The canonical path and the query, as matched, logged and sent.
     pub uri: Uri,
     /// HTTP version the client spoke.
