@@ -155,7 +155,6 @@ impl Gateway {
         }
         let late = decision.route.late && !client.trusted && !fields.id;
         write_fields(&mut head.headers, &runtime.own, &exchange, (fields, client), late);
-        let exchange = Arc::new(exchange);
         // Layers of the operator's own find it in the extensions.
         if let Some(exchange) = if late { body.keep(exchange) } else { Some(exchange) } {
             head.extensions.insert(exchange);
@@ -302,11 +301,11 @@ fn exchange(
     client: Client,
     hop: HopRequest,
     decision: &Decision<'_>,
-) -> Exchange {
+) -> Arc<Exchange> {
     let server = &runtime.config.server;
     let started = connection.state.last_active();
     let started_unix = unix_micros(started);
-    Exchange::new(Head {
+    Arc::new(Exchange::new(Head {
         id: RequestId::of(&head.headers, server, client.trusted, started_unix / 1000),
         started,
         started_unix,
@@ -324,7 +323,7 @@ fn exchange(
         route: Arc::clone(&decision.route.info),
         pattern: decision.pattern.clone(),
         hop,
-    })
+    }))
 }
 
 /// Our own fields, after everything a client may not set is gone. `late`: by whoever sends the request.
