@@ -85,6 +85,11 @@ impl RequestId {
         }
     }
 
+    /// Whether it was made here.
+    pub(crate) const fn is_own(&self) -> bool {
+        matches!(self.0, Text::Own(_))
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(self.as_bytes()).unwrap_or_default()

@@ -48,6 +48,7 @@ pub(super) fn clf(out: &mut Vec<u8>, text: &[u8]) {
 
 /// Whether no byte needs an escape. Blocks without an early exit are one vector each; the last one
 /// overlaps the one before it, as a loop over what is left costs more than all blocks.
+#[inline]
 fn is_plain(text: &[u8]) -> bool {
     let (blocks, rest) = text.as_chunks::<BLOCK>();
     let mut special = blocks.iter().fold(false, |any, block| any | is_special(block));
@@ -66,7 +67,7 @@ fn is_plain(text: &[u8]) -> bool {
 
 const BLOCK: usize = 16;
 
-#[inline(always)] // a call costs as much as the look
+#[inline(never)] // as part of a loop over blocks it gets worse code
 fn is_special(block: &[u8; BLOCK]) -> bool {
     let special = |b: u8| !(0x20..=0x7e).contains(&b) | (b == b'"') | (b == b'\\');
     block.iter().fold(false, |any, b| any | special(*b))

@@ -48,7 +48,12 @@ pub(super) fn json(out: &mut Vec<u8>, record: &Record<'_>, query: QueryLog) {
     out.extend_from_slice(b"{\"ts\":\"");
     timestamp(out, record.started);
     out.extend_from_slice(b"\",\"request_id\":\"");
-    escape::json_part(out, exchange.id.as_bytes());
+    if exchange.id.is_own() {
+        // Hexadecimal digits and dashes.
+        out.extend_from_slice(exchange.id.as_bytes());
+    } else {
+        escape::json_part(out, exchange.id.as_bytes());
+    }
     out.extend_from_slice(b"\",\"listener\":\"");
     escape::json_part(out, exchange.connection.listener.as_bytes());
     match exchange.client_ip {
