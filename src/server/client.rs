@@ -42,8 +42,9 @@ pub struct Connection {
     pub(crate) peer_value: HeaderValue,
     /// The local port as a header value.
     pub(crate) port_value: HeaderValue,
-    /// What upstreams are told of the connection, as lines; made when it is first needed.
-    pub(crate) lines: OnceLock<Box<[u8]>>,
+    /// What upstreams are told of the connection, as lines; made when it is needed, given up while it
+    /// idles.
+    pub(crate) lines: Mutex<Option<Box<[u8]>>>,
     /// The numbers of its listener, once they have been asked for.
     metrics: OnceLock<Option<Arc<ListenerMetrics>>>,
     /// What it is doing.
@@ -155,7 +156,7 @@ impl Connection {
             tls,
             peer_value,
             port_value: HeaderValue::from(local_port),
-            lines: OnceLock::new(),
+            lines: Mutex::new(None),
             metrics: OnceLock::new(),
             state: ClientState::default(),
         }

@@ -201,7 +201,7 @@ impl Own {
     /// nobody looks at on its way, from a client that is not trusted.
     pub(crate) fn write(&self, text: &mut Vec<u8>, exchange: &Exchange) {
         let connection = &exchange.connection;
-        text.extend_from_slice(connection.lines.get_or_init(|| lines(connection)));
+        text.extend_from_slice(connection.lines.lock().get_or_insert_with(|| lines(connection)));
         if let Some(authority) = &exchange.authority {
             write_field(text, &X_FORWARDED_HOST, authority);
         }

@@ -125,6 +125,7 @@ impl Http1 {
             state.done(Order::Park);
             if matches!(self.state, State::Idle) && self.outbox.is_empty() {
                 self.outbox = Outbox::default();
+                *self.connection.lines.lock() = None;
                 state.parked.store(true, Ordering::Relaxed);
             }
         }
