@@ -5,6 +5,7 @@ use std::{
     error::Error as StdError,
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -12,7 +13,10 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::upstream::response_body::UpstreamBody;
+use crate::{
+    layers::observe::ObservedBody, telemetry::exchange::Exchange,
+    upstream::response_body::UpstreamBody,
+};
 
 /// Any error a body can end with.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -21,12 +25,15 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 pub struct Body(Kind);
 
 enum Kind {
-    Empty,
+    /// Where there is nothing, there is room for what the layers want to know of the request.
+    Empty(Option<Arc<Exchange>>),
     Full(Bytes),
     Incoming(Incoming),
     /// The common answer of a proxied request. Boxed, so that requests and responses stay small:
     /// they are moved some fifty times on their way.
     Upstream(Box<UpstreamBody>),
+    /// What every answer is when it leaves its route.
+    Observed(Box<ObservedBody>),
     Boxed(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BoxError> + Send>>),
 }
 
@@ -35,7 +42,27 @@ enum Kind {
 impl Body {
     /// No bytes.
     pub const fn empty() -> Self {
-        Self(Kind::Empty)
+        Self(Kind::Empty(None))
+    }
+
+    /// Keeps the exchange of a request, which spares its head the extensions; gives it back if
+    /// there is no room for it.
+    pub(crate) fn keep(&mut self, exchange: Arc<Exchange>) -> Option<Arc<Exchange>> {
+        match &mut self.0 {
+            Kind::Empty(place) => {
+                *place = Some(exchange);
+                None
+            }
+            _ => Some(exchange),
+        }
+    }
+
+    /// The exchange that was put there.
+    pub(crate) const fn exchange(&self) -> Option<&Arc<Exchange>> {
+        match &self.0 {
+            Kind::Empty(exchange) => exchange.as_ref(),
+            _ => None,
+        }
     }
 
     /// All bytes at once.
@@ -56,6 +83,18 @@ impl Body {
     /// The body of an upstream's answer.
     pub(crate) fn upstream(body: UpstreamBody) -> Self {
         Self(Kind::Upstream(Box::new(body)))
+    }
+
+    /// The body of an answer that is observed.
+    pub(crate) fn observed(body: ObservedBody) -> Self {
+        Self(Kind::Observed(Box::new(body)))
+    }
+
+    /// Writes the fields of an answer's head that are left to the server, see `server/forwarding`.
+    pub(crate) fn write_own(&self, text: &mut Vec<u8>) {
+        if let Kind::Observed(body) = &self.0 {
+            body.write_own(text);
+        }
     }
 
     /// Any other body.
@@ -112,35 +151,38 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.0 {
-            Kind::Empty => Poll::Ready(None),
+            Kind::Empty(_) => Poll::Ready(None),
             Kind::Full(_) => {
-                let Kind::Full(bytes) = std::mem::replace(&mut self.0, Kind::Empty) else {
+                let Kind::Full(bytes) = std::mem::replace(&mut self.0, Kind::Empty(None)) else {
                     return Poll::Ready(None);
                 };
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Kind::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Kind::Upstream(body) => Pin::new(&mut **body).poll_frame(cx),
+            Kind::Observed(body) => Pin::new(&mut **body).poll_frame(cx),
             Kind::Boxed(body) => body.as_mut().poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Empty => true,
+            Kind::Empty(_) => true,
             Kind::Full(_) => false,
             Kind::Incoming(body) => body.is_end_stream(),
             Kind::Upstream(body) => body.is_end_stream(),
+            Kind::Observed(body) => body.is_end_stream(),
             Kind::Boxed(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Empty(_) => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Incoming(body) => body.size_hint(),
             Kind::Upstream(body) => body.size_hint(),
+            Kind::Observed(body) => body.size_hint(),
             Kind::Boxed(body) => body.size_hint(),
         }
     }

@@ -13,7 +13,6 @@ use http::{
     header::{CONNECTION, HOST},
     request::Parts,
 };
-use tokio::time::Instant;
 
 use crate::{
     config::model,
@@ -24,13 +23,13 @@ use crate::{
     server::{
         client::{Connection, REFUSED_METHOD},
         client_addr::{self, Client},
-        forwarding::{self, HopRequest},
-        gate::{self, Checked},
+        forwarding::{self, HopRequest, Own},
+        gate::{self, Checked, Fields},
         listener::Listener,
     },
     telemetry::{
-        clock::unix_millis,
-        exchange::{Exchange, Head},
+        clock::unix_micros,
+        exchange::{Exchange, Head, Late},
         request_id::RequestId,
     },
 };
@@ -81,6 +80,16 @@ impl Gateway {
         self.current.store(Arc::new(next));
     }
 
+    /// The same for a server that asks the body of an answer for our own fields when it writes the head.
+    pub(crate) fn handle_late(
+        &self,
+        connection: &Arc<Connection>,
+        listener: &Listener,
+        request: Request,
+    ) -> BoxFuture<Infallible> {
+        self.guarded(connection, listener, request, true)
+    }
+
     /// Answers one request. The snapshot is taken here, per request, and let go of before anything
     /// is awaited: a request keeps only its own stack alive.
     pub(crate) fn handle(
@@ -89,8 +98,18 @@ impl Gateway {
         listener: &Listener,
         request: Request,
     ) -> BoxFuture<Infallible> {
+        self.guarded(connection, listener, request, false)
+    }
+
+    fn guarded(
+        &self,
+        connection: &Arc<Connection>,
+        listener: &Listener,
+        request: Request,
+        late: bool,
+    ) -> BoxFuture<Infallible> {
         let http1 = request.version() != Version::HTTP_2;
-        panics::catch(|| self.begin(connection, listener, request))
+        panics::catch(|| self.begin(connection, listener, request, late))
             .unwrap_or_else(|_| Box::pin(std::future::ready(Ok(panics::bare_answer(http1)))))
     }
 
@@ -99,11 +118,12 @@ impl Gateway {
         connection: &Arc<Connection>,
         listener: &Listener,
         request: Request,
+        late_answer: bool,
     ) -> BoxFuture<Infallible> {
         let begun = Begun::new(connection);
         let runtime = self.current.load();
         let settings = listener.settings();
-        let (mut head, body) = request.into_parts();
+        let (mut head, mut body) = request.into_parts();
         let client = client_addr::resolve(connection.peer, &settings, &head.headers);
         let mut checked = Checked::nothing();
         let judged = gate_of(connection, &mut head, &settings, &runtime, &mut checked);
@@ -126,11 +146,19 @@ impl Gateway {
             None => decide(&runtime, (listener, &settings), connection, &head, &checked, client),
         };
         let hop = forwarding::strip(&mut head.headers, checked.fields);
-        let exchange = exchange(&runtime, connection, &head, &checked, client, hop, &decision);
+        let fields = checked.fields;
+        head.uri = checked.uri.clone();
+        let exchange = exchange(&runtime, connection, &head, checked, client, hop, &decision);
         begun.goes_on();
-        write_fields(&mut head, &runtime, &exchange, &checked, client);
-        head.uri = checked.uri;
-        head.extensions.insert(Arc::new(exchange));
+        if late_answer && decision.route.late_answer {
+            exchange.owe(Late::Answer);
+        }
+        let late = decision.route.late && !client.trusted && !fields.id;
+        write_fields(&mut head.headers, &runtime.own, &exchange, (fields, client), late);
+        // Layers of the operator's own find it in the extensions.
+        if let Some(exchange) = if late { body.keep(exchange) } else { Some(exchange) } {
+            head.extensions.insert(exchange);
+        }
         if let Some(verdict) = decision.verdict {
             head.extensions.insert(verdict);
         }
@@ -269,83 +297,56 @@ fn exchange(
     runtime: &Runtime,
     connection: &Arc<Connection>,
     head: &Parts,
-    checked: &Checked,
+    checked: Checked,
     client: Client,
     hop: HopRequest,
     decision: &Decision<'_>,
-) -> Exchange {
+) -> Arc<Exchange> {
+    let server = &runtime.config.server;
     let started = connection.state.last_active();
-    Exchange::new(Head {
-        id: request_id(runtime, &head.headers, client.trusted, started),
+    let started_unix = unix_micros(started);
+    Arc::new(Exchange::new(Head {
+        id: RequestId::of(&head.headers, server, client.trusted, started_unix / 1000),
         started,
+        started_unix,
         connection: Arc::clone(connection),
         client_ip: client.ip,
         trusted: client.trusted,
         method: head.method.clone(),
-        host: checked.host.clone(),
-        uri: checked.uri.clone(),
+        authority: checked.authority,
+        host: checked.host,
+        uri: checked.uri,
         version: head.version,
-        user_agent: checked.noted.user_agent.clone(),
+        user_agent: checked.noted.user_agent,
         grpc: checked.noted.grpc,
-        accept: checked.noted.accept.clone(),
+        accept: checked.noted.accept,
         route: Arc::clone(&decision.route.info),
         pattern: decision.pattern.clone(),
         hop,
-    })
+    }))
 }
 
-fn request_id(
-    runtime: &Runtime,
-    headers: &http::HeaderMap,
-    trusted: bool,
-    started: Instant,
-) -> RequestId {
-    use crate::config::model::RequestIdFrom;
-    let server = &runtime.config.server;
-    let accept = match server.request_id_from {
-        RequestIdFrom::Any => true,
-        RequestIdFrom::Trusted => trusted,
-        RequestIdFrom::None => false,
-    };
-    accept
-        .then(|| headers.get(&server.request_id_header).and_then(RequestId::accept))
-        .flatten()
-        .unwrap_or_else(|| RequestId::generate(unix_millis(started)))
-}
-
-/// Our own fields, after everything a client may not set is gone.
+/// Our own fields, after everything a client may not set is gone. `late`: by whoever sends the request.
 fn write_fields(
-    head: &mut Parts,
-    runtime: &Runtime,
+    headers: &mut HeaderMap,
+    own: &Own,
     exchange: &Exchange,
-    checked: &Checked,
-    client: Client,
+    (fields, client): (Fields, Client),
+    late: bool,
 ) {
-    if decision_is_final(exchange) {
-        return;
+    if exchange.route.name.is_empty() {
+        return; // The built-in route sends nothing upstream.
     }
-    forwarding::add(
-        &mut head.headers,
-        &exchange.connection,
-        checked.authority.as_ref(),
-        client,
-        checked.fields.claims,
-    );
-    if checked.fields.hosts == 0
-        && let Some(authority) = &checked.authority
+    if fields.hosts == 0
+        && let Some(authority) = &exchange.authority
     {
-        head.headers.insert(HOST, authority.clone());
+        headers.insert(HOST, authority.clone());
     }
-    let id = exchange.id.as_header().clone();
-    head.headers.insert(runtime.config.server.request_id_header.clone(), id);
-    if runtime.config.server.via {
-        forwarding::add_via(&mut head.headers, &runtime.via, head.version, checked.fields.via);
+    if late {
+        exchange.owe(Late::Request);
+    } else {
+        own.insert(headers, exchange, client, fields.claims);
     }
-}
-
-/// The built-in route sends nothing upstream.
-fn decision_is_final(exchange: &Exchange) -> bool {
-    exchange.route.name.is_empty()
 }
 
 // === impl Begun ===

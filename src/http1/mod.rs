@@ -10,7 +10,11 @@ pub(crate) use self::outbox::Outbox;
 
 /// Writes a field line.
 pub(crate) fn write_field(text: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
-    let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
+    write_line(text, name.as_str().as_bytes(), value.as_bytes());
+}
+
+/// Writes a field line of a name and a value that are known to be such.
+pub(crate) fn write_line(text: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     // One look at the space that is left instead of four.
     text.reserve(name.len() + value.len() + 4);
     text.extend_from_slice(name);

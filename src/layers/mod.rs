@@ -13,9 +13,16 @@ pub mod shared;
 pub mod template;
 pub mod timeout;
 
-use crate::body::Body;
+use std::sync::Arc;
+
+use crate::{body::Body, telemetry::exchange::Exchange};
 
 /// A request on its way through the layers.
 pub type Request = http::Request<Body>;
 /// A response on its way back.
 pub type Response = http::Response<Body>;
+
+/// The exchange of a request, wherever the gateway has put it.
+pub(crate) fn exchange_of(request: &Request) -> Option<&Arc<Exchange>> {
+    request.body().exchange().or_else(|| request.extensions().get())
+}

@@ -15,19 +15,20 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderName, Method, StatusCode};
+use http::{Method, StatusCode};
 use http_body::Body as _;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
+pub(crate) use self::body::ObservedBody;
+use self::record::Recorder;
 pub use self::record::Tunnel;
-use self::{body::ObservedBody, record::Recorder};
-use super::{Request, Response, panics};
+use super::{Request, Response, exchange_of, panics};
 use crate::{
     body::Body,
+    server::forwarding::Own,
     telemetry::{
         access_log::AccessLog,
-        exchange::Exchange,
         metrics::{Metrics, RouteMetrics},
     },
 };
@@ -41,8 +42,8 @@ pub struct Observe {
     pub route: Arc<RouteMetrics>,
     /// Where lines go, if anywhere.
     pub access_log: Option<Arc<AccessLog>>,
-    /// The header that tells the client its request's id.
-    pub request_id_header: HeaderName,
+    /// Our own fields; the request id tells the client its request's id.
+    pub(crate) own: Own,
 }
 
 /// Observes a route.
@@ -99,7 +100,7 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         // The gateway puts it there; without it there is nothing to record.
-        let exchange = request.extensions().get::<Arc<Exchange>>().map(Arc::clone);
+        let exchange = exchange_of(&request).map(Arc::clone);
         let recorder = exchange.map(|exchange| {
             Recorder::start(Arc::clone(&self.observe), exchange, request.headers())
         });
@@ -132,11 +133,13 @@ where
         let Some(mut recorder) = this.recorder.take() else { return Poll::Ready(Ok(response)) };
         recorder.head(&mut response);
         if let Some(tunnel) = response.extensions_mut().remove::<Arc<Tunnel>>() {
+            recorder.write_own(response.headers_mut());
             tunnel.hold(recorder);
         } else if is_bodiless(recorder.method(), &response) {
+            recorder.write_own(response.headers_mut());
             recorder.finish();
         } else {
-            response = response.map(|body| Body::wrap(ObservedBody::new(body, recorder)));
+            response = response.map(|body| Body::observed(ObservedBody::new(body, recorder)));
         }
         Poll::Ready(Ok(response))
     }

@@ -19,7 +19,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 pub use self::answer::{ServerName, error_response};
-use super::{Request, Response, panics};
+use super::{Request, Response, exchange_of, panics};
 use crate::{
     error::{Error, Fault, Reason},
     telemetry::exchange::Exchange,
@@ -95,7 +95,7 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let exchange = request.extensions().get::<Arc<Exchange>>().map(Arc::clone);
+        let exchange = exchange_of(&request).map(Arc::clone);
         let server = Arc::clone(&self.server);
         let called = match self.unready.take() {
             Some(error) => Err(error),

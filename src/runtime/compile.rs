@@ -12,7 +12,11 @@ use crate::{
         model::Config,
     },
     layers::answer::Answer,
-    server::{forwarding::ViaValues, gate, material::TlsMaterial},
+    server::{
+        forwarding::{Own, ViaValues},
+        gate,
+        material::TlsMaterial,
+    },
     telemetry::{access_log::AccessLog, exchange::RouteInfo},
 };
 
@@ -27,12 +31,15 @@ pub fn compile(
 ) -> Result<(Runtime, Diagnostics), Diagnostics> {
     let mut found = Diagnostics::default();
     let gate = gate::Rules::new(&config);
-    let via = ViaValues::new(&config.server.name);
+    let own = Own {
+        request_id: config.server.request_id_header.clone(),
+        via: config.server.via.then(|| ViaValues::new(&config.server.name)),
+    };
     let upstreams = upstreams::compile(&config, previous, &context.resolver, &mut found);
     let material = take(TlsMaterial::load(&config, previous.map(|old| &old.material)), &mut found);
     let access_log = access_log(&config, previous, context, &mut found);
     let log = access_log.clone().flatten();
-    let stacks = Stacks::new(&config, context, log, &upstreams, gate.normalize, &via);
+    let stacks = Stacks::new(&config, context, log, &upstreams, gate.normalize, &own);
     let mut entries = BTreeMap::new();
     for (name, route) in config.routes.iter().filter(|(_, route)| route.enabled) {
         if let Some(entry) = stacks.route(name, route, &mut found) {
@@ -46,6 +53,8 @@ pub fn compile(
             access_log: true,
             labels: BTreeMap::new(),
         }),
+        late: false,
+        late_answer: false,
         service: stacks.builtin(Answer::verdict()),
     };
     let table = routes::compile(&config, &entries, &mut found);
@@ -63,7 +72,7 @@ pub fn compile(
         upstreams,
         access_log,
         material,
-        via,
+        own,
         gate,
     };
     Ok((runtime, found))

@@ -19,7 +19,7 @@ use crate::{
     config::model::{Config, Name},
     layers::{custom::Registry, shared::SharedService},
     routing::{PathPattern, Table},
-    server::{forwarding::ViaValues, gate, material::TlsMaterial},
+    server::{forwarding::Own, gate, material::TlsMaterial},
     telemetry::{access_log::AccessLog, exchange::RouteInfo, metrics::Metrics},
     upstream::{Upstream, dns::Resolver},
 };
@@ -40,7 +40,7 @@ pub struct Runtime {
     pub access_log: Option<Arc<AccessLog>>,
     /// Certificates for the listeners.
     pub material: TlsMaterial,
-    pub(crate) via: ViaValues,
+    pub(crate) own: Own,
     pub(crate) gate: gate::Rules,
 }
 
@@ -58,6 +58,10 @@ pub struct RouteTarget {
 pub struct RouteEntry {
     /// What records say of it.
     pub info: Arc<RouteInfo>,
+    /// Only the innermost service looks at the request's head, and writes our own fields.
+    pub(crate) late: bool,
+    /// The same of the answer's head.
+    pub(crate) late_answer: bool,
     /// Its stack.
     pub(crate) service: SharedService<Infallible>,
 }

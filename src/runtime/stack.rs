@@ -39,20 +39,19 @@ use crate::{
         timeout::TimeoutLayer,
     },
     routing::Normalize,
-    server::forwarding::ViaValues,
+    server::forwarding::Own,
     telemetry::{access_log::AccessLog, exchange::RouteInfo},
     upstream::{Upstream, forward},
 };
 
 /// What all stacks of a runtime share.
 pub(super) struct Stacks<'c> {
-    config: &'c Config,
     context: &'c Context,
     access_log: Option<Arc<AccessLog>>,
     server: Arc<ServerName>,
     upstreams: &'c BTreeMap<Name, Arc<Upstream>>,
     normalize: Normalize,
-    via: Option<ViaValues>,
+    own: &'c Own,
 }
 
 // === impl Stacks ===
@@ -64,11 +63,10 @@ impl<'c> Stacks<'c> {
         access_log: Option<Arc<AccessLog>>,
         upstreams: &'c BTreeMap<Name, Arc<Upstream>>,
         normalize: Normalize,
-        via: &ViaValues,
+        own: &'c Own,
     ) -> Self {
         let server = Arc::new(ServerName::new(&config.server.name));
-        let via = config.server.via.then(|| via.clone());
-        Self { config, context, access_log, server, upstreams, normalize, via }
+        Self { context, access_log, server, upstreams, normalize, own }
     }
 
     /// The stack of a route.
@@ -85,12 +83,24 @@ impl<'c> Stacks<'c> {
             labels: route.labels.clone(),
         });
         let before = found.items.len();
-        let service = match self.innermost(route, found)? {
+        let innermost = self.innermost(route, found)?;
+        let late = matches!(&innermost, Innermost::Forward(_)) && self.may_be_late(route);
+        let log = self.access_log.as_ref();
+        let late_answer = late
+            && headers::is_empty(&route.headers.response)
+            && !log.is_some_and(|log| log.looks_at_answers());
+        let service = match innermost {
             Innermost::Forward(inner) => self.guarded(&info, route, inner, found),
             Innermost::Answer(inner) => self.guarded(&info, route, inner, found),
         };
         let errors = found.items[before..].iter().any(Diagnostic::is_error);
-        (!errors).then_some(RouteEntry { info, service })
+        (!errors).then_some(RouteEntry { info, late, late_answer, service })
+    }
+
+    /// Whether nobody between the gateway and the upstream looks for our own fields.
+    fn may_be_late(&self, route: &Route) -> bool {
+        let logged = self.access_log.as_ref().is_some_and(|log| log.looks_at_requests());
+        is_plain(route) && !logged && self.own.clone().can_be_late()
     }
 
     /// The stack of the built-in route: the outer layers and a verdict.
@@ -112,8 +122,7 @@ impl<'c> Stacks<'c> {
                     upstreams,
                     timeouts: within_total(route.timeouts),
                     upgrade: route.upgrade.clone(),
-                    via: self.via.clone(),
-                    request_id: self.config.server.request_id_header.clone(),
+                    own: self.own.clone(),
                 };
                 Some(Innermost::Forward(forward::Forward::new(settings)))
             }
@@ -148,12 +157,8 @@ impl<'c> Stacks<'c> {
     {
         let body = BodyLayer::new(route.body, route.timeouts);
         let boundary = self.boundary();
-        let plain = route.layers.is_empty()
-            && route.timeouts.request.is_none()
-            && route.path_rewrite == PathRewrite::Keep
-            && headers::is_empty(&route.headers.request);
         let name = &info.name;
-        if plain {
+        if is_plain(route) {
             let bounded = boundary.layer(body.layer(inner));
             return self.finished(name, route, bounded);
         }
@@ -202,7 +207,7 @@ impl<'c> Stacks<'c> {
             metrics: Arc::clone(&self.context.metrics),
             route: self.context.metrics.route(&route.into()),
             access_log: self.access_log.clone(),
-            request_id_header: self.config.server.request_id_header.clone(),
+            own: self.own.clone(),
         }))
     }
 
@@ -249,6 +254,14 @@ impl<'c> Stacks<'c> {
             }
         }
     }
+}
+
+/// Whether no layer stands between the boundary, the body limit and the innermost service.
+fn is_plain(route: &Route) -> bool {
+    route.layers.is_empty()
+        && route.timeouts.request.is_none()
+        && route.path_rewrite == PathRewrite::Keep
+        && headers::is_empty(&route.headers.request)
 }
 
 /// A try cannot take longer than the whole.

@@ -5,7 +5,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        LazyLock,
+        Arc, LazyLock, OnceLock,
         atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
@@ -17,7 +17,10 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{scan::Refusal, streams::Streams};
-use crate::config::model::Name;
+use crate::{
+    config::model::Name,
+    telemetry::metrics::{ListenerMetrics, Metrics},
+};
 
 /// The moment all coarse times count from.
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -39,6 +42,11 @@ pub struct Connection {
     pub(crate) peer_value: HeaderValue,
     /// The local port as a header value.
     pub(crate) port_value: HeaderValue,
+    /// What upstreams are told of the connection, as lines; made when it is needed, given up while it
+    /// idles.
+    pub(crate) lines: Mutex<Option<Box<[u8]>>>,
+    /// The numbers of its listener, once they have been asked for.
+    metrics: OnceLock<Option<Arc<ListenerMetrics>>>,
     /// What it is doing.
     pub(crate) state: ClientState,
 }
@@ -148,8 +156,15 @@ impl Connection {
             tls,
             peer_value,
             port_value: HeaderValue::from(local_port),
+            lines: Mutex::new(None),
+            metrics: OnceLock::new(),
             state: ClientState::default(),
         }
+    }
+
+    /// The numbers of its listener, which are looked up once.
+    pub(crate) fn metrics(&self, metrics: &Metrics) -> Option<&ListenerMetrics> {
+        self.metrics.get_or_init(|| metrics.listener_of(self.listener_id)).as_deref()
     }
 }
 

@@ -14,7 +14,11 @@ use super::{
     client_addr::Client,
     gate::{self, Fields},
 };
-use crate::config::model::ClientIpFrom;
+use crate::{
+    config::model::ClientIpFrom,
+    http1::{write_field, write_line},
+    telemetry::exchange::{Exchange, Late},
+};
 
 /// `X-Forwarded-For`.
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -80,12 +84,16 @@ pub(crate) fn remove_connection(headers: &mut HeaderMap) {
     headers.remove(CONNECTION);
 }
 
+/// Whether a `Connection` only says whether the connection stays.
+pub(crate) fn names_nothing(value: &HeaderValue) -> bool {
+    match value.as_bytes() {
+        b"keep-alive" | b"close" => true,
+        other => other.eq_ignore_ascii_case(b"keep-alive") || other.eq_ignore_ascii_case(b"close"),
+    }
+}
+
 /// Takes out the fields `Connection` names. Most only say whether the connection stays.
 fn remove_named(headers: &mut HeaderMap) {
-    let names_nothing = |value: &HeaderValue| {
-        let value = value.as_bytes();
-        value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
-    };
     if headers.get_all(CONNECTION).iter().all(names_nothing) {
         return;
     }
@@ -160,8 +168,7 @@ pub(crate) fn add(
     };
     headers.insert(X_REAL_IP, real.unwrap_or_else(|| connection.peer_value.clone()));
     if !(keep && headers.contains_key(X_FORWARDED_PROTO)) {
-        let proto = if connection.tls.is_some() { "https" } else { "http" };
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto(connection)));
     }
     if !(keep && headers.contains_key(X_FORWARDED_PORT)) {
         headers.insert(X_FORWARDED_PORT, connection.port_value.clone());
@@ -171,6 +178,99 @@ pub(crate) fn add(
     {
         headers.insert(X_FORWARDED_HOST, authority.clone());
     }
+}
+
+/// Of our own fields, those the configuration decides.
+#[derive(Clone, Debug)]
+pub(crate) struct Own {
+    /// Carries the request id.
+    pub(crate) request_id: HeaderName,
+    /// `Via`, unless it is switched off.
+    pub(crate) via: Option<ViaValues>,
+}
+
+impl Own {
+    /// Whether our fields may be written late: without them nothing of ours is in the head of a client
+    /// that is not trusted, as the gate can tell when this is so.
+    pub(crate) fn can_be_late(&self) -> bool {
+        let id = self.request_id.as_str();
+        id.starts_with("x-") && !gate::is_claim(id) && !gate::is_override(id)
+    }
+
+    /// Writes what [`add`] and its kin would put into the map, as lines: for a request whose head
+    /// nobody looks at on its way, from a client that is not trusted.
+    pub(crate) fn write(&self, text: &mut Vec<u8>, exchange: &Exchange) {
+        let connection = &exchange.connection;
+        text.extend_from_slice(connection.lines.lock().get_or_insert_with(|| lines(connection)));
+        if let Some(authority) = &exchange.authority {
+            write_field(text, &X_FORWARDED_HOST, authority);
+        }
+        self.write_id(text, exchange);
+        if let Some(via) = &self.via {
+            write_field(text, &VIA, via.of(exchange.version));
+        }
+    }
+
+    /// Writes the fields of an answer that were left to whoever writes its head.
+    pub(crate) fn write_answer(&self, text: &mut Vec<u8>, exchange: &Exchange) {
+        if exchange.take_owed(Late::Answer) {
+            self.write_id(text, exchange);
+        }
+        if let Some(via) = self.via.as_ref().filter(|_| exchange.take_owed(Late::Via)) {
+            write_field(text, &VIA, &via.h11);
+        }
+    }
+
+    /// The same into a map, if they have to go there after all.
+    pub(crate) fn insert_answer(&self, headers: &mut HeaderMap, exchange: &Exchange) {
+        if exchange.take_owed(Late::Answer) {
+            headers.insert(self.request_id.clone(), exchange.id.to_header());
+        }
+        if let Some(via) = self.via.as_ref().filter(|_| exchange.take_owed(Late::Via)) {
+            add_via(headers, via, Version::HTTP_11);
+        }
+    }
+
+    fn write_id(&self, text: &mut Vec<u8>, exchange: &Exchange) {
+        write_line(text, self.request_id.as_str().as_bytes(), exchange.id.as_bytes());
+    }
+
+    /// Those of a late request into a map, if they have to go there after all.
+    pub(crate) fn insert_late(&self, headers: &mut HeaderMap, exchange: &Exchange) {
+        if exchange.take_owed(Late::Request) {
+            let client = Client { ip: exchange.client_ip, trusted: false };
+            self.insert(headers, exchange, client, false);
+        }
+    }
+
+    /// Those of a request into a map.
+    pub(crate) fn insert(
+        &self,
+        headers: &mut HeaderMap,
+        exchange: &Exchange,
+        client: Client,
+        claims: bool,
+    ) {
+        add(headers, &exchange.connection, exchange.authority.as_ref(), client, claims);
+        headers.insert(self.request_id.clone(), exchange.id.to_header());
+        if let Some(via) = &self.via {
+            add_via(headers, via, exchange.version);
+        }
+    }
+}
+
+/// The fields every request of a connection has.
+fn lines(connection: &Connection) -> Box<[u8]> {
+    let mut text = Vec::with_capacity(128);
+    write_field(&mut text, &X_FORWARDED_FOR, &connection.peer_value);
+    write_field(&mut text, &X_REAL_IP, &connection.peer_value);
+    write_field(&mut text, &X_FORWARDED_PROTO, &HeaderValue::from_static(proto(connection)));
+    write_field(&mut text, &X_FORWARDED_PORT, &connection.port_value);
+    text.into()
+}
+
+const fn proto(connection: &Connection) -> &'static str {
+    if connection.tls.is_some() { "https" } else { "http" }
 }
 
 fn append_address(headers: &mut HeaderMap, first: &HeaderValue, peer: &HeaderValue) {
@@ -187,17 +287,8 @@ fn append_address(headers: &mut HeaderMap, first: &HeaderValue, peer: &HeaderVal
 }
 
 /// Adds this hop to `Via` (RFC 9110 section 7.6.3).
-pub(crate) fn add_via(headers: &mut HeaderMap, via: &ViaValues, version: Version, present: bool) {
-    let own = match version {
-        Version::HTTP_2 => &via.h2,
-        Version::HTTP_10 => &via.h10,
-        _ => &via.h11,
-    };
-    if present {
-        headers.append(VIA, own.clone());
-    } else {
-        headers.insert(VIA, own.clone());
-    }
+pub(crate) fn add_via(headers: &mut HeaderMap, via: &ViaValues, version: Version) {
+    headers.append(VIA, via.of(version).clone());
 }
 
 /// How often our own name stands in `Via`.
@@ -211,7 +302,7 @@ pub(crate) fn times_seen(headers: &HeaderMap, name: &str) -> usize {
 
 /// The `Via` of this gateway, one per version received.
 #[derive(Clone, Debug)]
-pub struct ViaValues {
+pub(crate) struct ViaValues {
     h10: HeaderValue,
     h11: HeaderValue,
     h2: HeaderValue,
@@ -221,11 +312,57 @@ pub struct ViaValues {
 
 impl ViaValues {
     /// `1.1 edge-1` and so on.
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let value = |version: &str| {
             HeaderValue::from_str(&format!("{version} {name}"))
                 .unwrap_or_else(|_| HeaderValue::from_static("1.1 tidegate"))
         };
         Self { h10: value("1.0"), h11: value("1.1"), h2: value("2") }
+    }
+
+    fn of(&self, version: Version) -> &HeaderValue {
+        match version {
+            Version::HTTP_2 => &self.h2,
+            Version::HTTP_10 => &self.h10,
+            _ => &self.h11,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::testing;
+
+    #[test]
+    fn lines_and_map_say_the_same() {
+        let request_id = HeaderName::from_static("x-request-id");
+        let own = Own { request_id, via: Some(ViaValues::new("edge-1")) };
+        assert!(own.can_be_late());
+        let exchange = Exchange::new(testing::head());
+        let (mut text, mut map, mut lines) = (Vec::new(), HeaderMap::new(), Vec::new());
+        own.write(&mut text, &exchange);
+        exchange.owe(Late::Request);
+        own.insert_late(&mut map, &exchange);
+        assert!(!exchange.owes(Late::Request));
+        map.iter().for_each(|(name, value)| write_field(&mut lines, name, value));
+        let sorted = |text: Vec<u8>| {
+            let text = String::from_utf8(text).expect("text");
+            let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        let lines = sorted(lines);
+        assert_eq!(sorted(text), lines);
+        assert_eq!(lines.len(), 7);
+        assert!(lines.contains(&"via: 2 edge-1".to_owned()), "{lines:?}");
+    }
+
+    #[test]
+    fn an_id_that_is_one_of_our_own_fields_is_never_late() {
+        for name in ["x-forwarded-for", "x-real-ip", "x-forwarded-trace", "via", "host"] {
+            let own = Own { request_id: HeaderName::from_static(name), via: None };
+            assert!(!own.can_be_late(), "{name}");
+        }
     }
 }

@@ -9,7 +9,7 @@ mod names;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, request::Parts, uri::PathAndQuery,
@@ -33,7 +33,7 @@ pub(crate) const NAME_LIMIT: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Checked {
     /// Host without port, lower case.
-    pub(crate) host: Box<str>,
+    pub(crate) host: Arc<str>,
     /// Host as the client sent it, with its port.
     pub(crate) authority: Option<HeaderValue>,
     /// Canonical path and query.
@@ -48,7 +48,7 @@ impl Checked {
     /// What is known of a request that was refused.
     pub(crate) fn nothing() -> Self {
         Self {
-            host: Box::default(),
+            host: Arc::default(),
             authority: None,
             uri: Uri::default(),
             fields: Fields::default(),
@@ -87,7 +87,7 @@ pub(crate) fn check(
     }
     host::agree(&head.uri, &mut checked.authority)?;
     match &checked.authority {
-        Some(value) => checked.host = host::host_of(value)?,
+        Some(value) => checked.host = host::known(value)?,
         None if head.version == Version::HTTP_10 => {}
         None => return Err(bad(Reason::BadHost, "no Host")),
     }

@@ -64,6 +64,16 @@ impl AccessLog {
         Ok(Self { settings: settings.clone(), request_headers, sample, sink })
     }
 
+    /// Whether a line may want request header fields that the gateway writes.
+    pub(crate) fn looks_at_requests(&self) -> bool {
+        self.request_headers.iter().any(|name| *name != header::REFERER)
+    }
+
+    /// The same of response header fields.
+    pub(crate) fn looks_at_answers(&self) -> bool {
+        !self.settings.response_headers.is_empty()
+    }
+
     /// The request header fields a line will want.
     pub fn of_request(&self, headers: &HeaderMap) -> Fields {
         self.pick(&self.request_headers, headers)

@@ -22,24 +22,31 @@ thread_local! {
     static ANCHOR: Cell<Option<Anchor>> = const { Cell::new(None) };
 }
 
-/// Microseconds since 1970 at `at`, which is `now` or lies before it.
-pub fn unix_micros(at: Instant, now: Instant) -> u64 {
-    let anchor = ANCHOR.get().filter(|a| now.saturating_duration_since(a.instant) < TRUST);
-    let anchor = anchor.unwrap_or_else(|| {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let fresh = Anchor { instant: now, unix_micros: micros(since) };
+/// Microseconds since 1970 at `at`, which is now or lies before it.
+pub fn unix_micros(at: Instant) -> u64 {
+    let known = ANCHOR.get().and_then(|anchor| anchor.micros(at));
+    known.unwrap_or_else(|| {
+        let (now, since) = (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH));
+        let fresh = Anchor { instant: now, unix_micros: micros(since.unwrap_or_default()) };
         ANCHOR.set(Some(fresh));
-        fresh
-    });
-    match at.checked_duration_since(anchor.instant) {
-        Some(after) => anchor.unix_micros.saturating_add(micros(after)),
-        None => anchor.unix_micros.saturating_sub(micros(anchor.instant - at)),
+        fresh.micros(at).unwrap_or(fresh.unix_micros)
+    })
+}
+
+impl Anchor {
+    /// Microseconds since 1970, unless that is too far ahead.
+    fn micros(&self, at: Instant) -> Option<u64> {
+        match at.checked_duration_since(self.instant) {
+            Some(after) if after < TRUST => Some(self.unix_micros.saturating_add(micros(after))),
+            Some(_) => None,
+            None => Some(self.unix_micros.saturating_sub(micros(self.instant - at))),
+        }
     }
 }
 
 /// Milliseconds since 1970 at `now`, for request ids.
 pub fn unix_millis(now: Instant) -> u64 {
-    unix_micros(now, now) / 1000
+    unix_micros(now) / 1000
 }
 
 /// Whole microseconds; a request that takes 580,000 years is cut.
@@ -58,26 +65,26 @@ mod tests {
     #[test]
     fn agrees_with_the_system_clock() {
         let now = Instant::now();
-        assert!(unix_micros(now, now).abs_diff(system_micros()) < 50_000);
+        assert!(unix_micros(now).abs_diff(system_micros()) < 50_000);
     }
 
     #[tokio::test(start_paused = true)]
     async fn moves_with_the_instant_in_both_directions() {
         let start = Instant::now();
-        let at_start = unix_micros(start, start);
+        let at_start = unix_micros(start);
         tokio::time::advance(Duration::from_millis(250)).await;
         let now = Instant::now();
-        assert_eq!(unix_micros(now, now), at_start + 250_000);
-        assert_eq!(unix_micros(start, now), at_start);
+        assert_eq!(unix_micros(now), at_start + 250_000);
+        assert_eq!(unix_micros(start), at_start);
     }
 
     #[tokio::test(start_paused = true)]
     async fn reads_the_clocks_again_after_a_second() {
         let start = Instant::now();
-        unix_micros(start, start);
+        unix_micros(start);
         tokio::time::advance(Duration::from_secs(3600)).await;
         let now = Instant::now();
         // An hour of paused time has passed, but hardly any in the world.
-        assert!(unix_micros(now, now).abs_diff(system_micros()) < 500_000);
+        assert!(unix_micros(now).abs_diff(system_micros()) < 500_000);
     }
 }

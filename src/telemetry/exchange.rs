@@ -8,7 +8,7 @@ use std::{
     ops::Deref,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -52,10 +52,24 @@ pub struct Exchange {
     progress: AtomicU64,
     /// The request body has been taken whole (or there was none).
     sent: AtomicBool,
+    /// What of our own is still to be written, see [`Late`].
+    late: AtomicU8,
     /// Whose the bytes after an upgrade request are has been decided.
     decided: AtomicBool,
     /// What became of it.
     outcome: Mutex<Outcome>,
+}
+
+/// Fields of ours that are written past the map, by whoever writes the head, as nobody looks for them
+/// on the way: see `server/forwarding`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Late {
+    /// All those of the request.
+    Request = 1,
+    /// All those of the answer.
+    Answer = 2,
+    /// Among these is a `Via`.
+    Via = 4,
 }
 
 /// What became of a request; filled on the way.
@@ -82,6 +96,8 @@ pub struct Head {
     pub id: RequestId,
     /// When its head was complete.
     pub started: Instant,
+    /// The same in microseconds since 1970.
+    pub started_unix: u64,
     /// The connection it came on.
     pub connection: Arc<Connection>,
     /// The true client address; `None` on a Unix socket that names nobody.
@@ -90,8 +106,10 @@ pub struct Head {
     pub trusted: bool,
     /// Method as received.
     pub method: Method,
+    /// Host as received, with its port.
+    pub authority: Option<HeaderValue>,
     /// Host without port, lower case; empty if there was none.
-    pub host: Box<str>,
+    pub host: Arc<str>,
     /// The canonical path and the query, as matched, logged and sent.
     pub uri: Uri,
     /// HTTP version the client spoke.
@@ -120,9 +138,27 @@ impl Exchange {
             bytes_in: AtomicU64::new(0),
             progress: AtomicU64::new(0),
             sent: AtomicBool::new(true),
+            late: AtomicU8::new(0),
             decided: AtomicBool::new(false),
             outcome: Mutex::new(Outcome::default()),
         }
+    }
+
+    /// Leaves fields to whoever writes the head.
+    pub(crate) fn owe(&self, what: Late) {
+        self.late.store(self.late.load(Ordering::Relaxed) | what as u8, Ordering::Relaxed);
+    }
+
+    /// Whether they still have to be written.
+    pub(crate) fn owes(&self, what: Late) -> bool {
+        self.late.load(Ordering::Relaxed) & what as u8 != 0
+    }
+
+    /// Whether they still have to be written, by the one who asks.
+    pub(crate) fn take_owed(&self, what: Late) -> bool {
+        let owed = self.owes(what);
+        self.late.store(self.late.load(Ordering::Relaxed) & !(what as u8), Ordering::Relaxed);
+        owed
     }
 
     /// Changes the outcome. The lock is never contended: a request lives on one core.

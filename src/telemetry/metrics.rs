@@ -149,18 +149,9 @@ impl Metrics {
         new
     }
 
-    /// A request of the listener with this id begins; it must be ended.
-    pub(crate) fn request_started(&self, listener_id: usize) {
-        if let Some(listener) = self.numbers.listeners.load().get(listener_id) {
-            listener.request_started();
-        }
-    }
-
-    /// A request of the listener with this id ended.
-    pub(crate) fn request_ended(&self, listener_id: usize) {
-        if let Some(listener) = self.numbers.listeners.load().get(listener_id) {
-            listener.request_ended();
-        }
+    /// The numbers of the listener with this id.
+    pub(crate) fn listener_of(&self, id: usize) -> Option<Arc<ListenerMetrics>> {
+        self.numbers.listeners.load().get(id).cloned()
     }
 
     /// Other upper bounds for the duration histograms. If they differ, the histograms start again

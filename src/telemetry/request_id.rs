@@ -3,8 +3,10 @@
 
 use std::cell::RefCell;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use rand::{Rng as _, rngs::StdRng};
+
+use crate::config::model::{RequestIdFrom, Server};
 
 /// Longest id believed when a peer sends one.
 const MAX_ACCEPTED: usize = 128;
@@ -28,11 +30,29 @@ thread_local! {
 
 /// The id of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestId(HeaderValue);
+pub struct RequestId(Text);
+
+/// A header value is only made of our own when somebody asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Text {
+    Own([u8; 36]),
+    Given(HeaderValue),
+}
 
 // === impl RequestId ===
 
 impl RequestId {
+    /// The id a request came with, if its sender is believed, or a new one.
+    pub(crate) fn of(headers: &HeaderMap, server: &Server, trusted: bool, now_ms: u64) -> Self {
+        let accept = match server.request_id_from {
+            RequestIdFrom::Any => true,
+            RequestIdFrom::Trusted => trusted,
+            RequestIdFrom::None => false,
+        };
+        let sent = if accept { headers.get(&server.request_id_header) } else { None };
+        sent.and_then(Self::accept).unwrap_or_else(|| Self::generate(now_ms))
+    }
+
     /// A new UUIDv7 for a request that arrived `now_ms` milliseconds after 1970.
     pub fn generate(now_ms: u64) -> Self {
         let (a, b) = RNG.with_borrow_mut(|rng| (rng.next_u64(), rng.next_u64()));
@@ -44,17 +64,35 @@ impl RequestId {
         let bytes = value.as_bytes();
         let fit = |b: &u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b',' | b';');
         let good = (1..=MAX_ACCEPTED).contains(&bytes.len()) && bytes.iter().all(fit);
-        good.then(|| Self(value.clone()))
+        good.then(|| Self(Text::Given(value.clone())))
     }
 
     /// The id as a header value.
-    pub fn as_header(&self) -> &HeaderValue {
-        &self.0
+    pub fn to_header(&self) -> HeaderValue {
+        match &self.0 {
+            Text::Own(text) => {
+                HeaderValue::from_bytes(text).expect("hexadecimal digits and dashes are visible")
+            }
+            Text::Given(value) => value.clone(),
+        }
+    }
+
+    /// The id as bytes, all of them visible ASCII.
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Text::Own(text) => text,
+            Text::Given(value) => value.as_bytes(),
+        }
+    }
+
+    /// Whether it was made here.
+    pub(crate) const fn is_own(&self) -> bool {
+        matches!(self.0, Text::Own(_))
     }
 
     /// The id as text.
     pub fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
     /// 48 bits of time, version 7, 12 bits of `a`, variant 2, 62 bits of `b`.
@@ -73,7 +111,7 @@ impl RequestId {
         put(14, &high[6..]);
         put(19, &low[..2]);
         put(24, &low[2..]);
-        Self(HeaderValue::from_bytes(&text).expect("hexadecimal digits and dashes are visible"))
+        Self(Text::Own(text))
     }
 }
 

@@ -6,6 +6,7 @@ use http::{HeaderValue, Method, Uri, Version};
 use tokio::time::Instant;
 
 use super::{
+    clock::unix_micros,
     exchange::{Head, RouteInfo},
     request_id::RequestId,
 };
@@ -28,10 +29,12 @@ pub(crate) fn head() -> Head {
     Head {
         id: RequestId::accept(&id).expect("a UUID is fit"),
         started: Instant::now(),
+        started_unix: unix_micros(Instant::now()),
         connection: Arc::new(Connection::new("web".into(), 0, None, 443, Some(tls))),
         client_ip: Some([203, 0, 113, 9].into()),
         trusted: false,
         method: Method::GET,
+        authority: Some(HeaderValue::from_static("shop.example.com")),
         host: "shop.example.com".into(),
         uri: Uri::from_static("/orders/7?token=s3cret&page=2"),
         version: Version::HTTP_2,

@@ -7,13 +7,13 @@
 
 use std::{
     cell::Cell,
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use http::{HeaderName, StatusCode};
+use http::StatusCode;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tower::Service;
 
@@ -32,12 +32,12 @@ use crate::{
     body::Body,
     config::model::Timeouts,
     error::{Error, Reason},
-    layers::{Request, Response, expect, shared::BoxFuture},
+    layers::{Request, Response, exchange_of, expect, shared::BoxFuture},
     server::{
         client::Upgrade,
-        forwarding::{self, ViaValues},
+        forwarding::{self, Own},
     },
-    telemetry::exchange::Exchange,
+    telemetry::exchange::{Exchange, Late},
 };
 
 /// What a forwarding route needs.
@@ -49,10 +49,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// Protocols a client may upgrade to, lower case.
     pub upgrade: Vec<String>,
-    /// `Via` on answers.
-    pub via: Option<ViaValues>,
-    /// The request id header, which is ours.
-    pub request_id: HeaderName,
+    /// Our own fields.
+    pub(crate) own: Own,
 }
 
 /// Forwards requests.
@@ -139,10 +137,18 @@ fn direct(settings: &Arc<Settings>, line: Line, mut request: Request) -> BoxFutu
     let Line { exchange, connection, now, in_flight, permit } = line;
     outgoing::for_h1(&mut request, &in_flight.0, in_flight.host(), &exchange.hop);
     let interim = expect::prepare(&mut request, &exchange);
-    let sending = connection.send(request, interim);
+    // Not taken: a second try will not find them in the head either.
+    let own = |text: &mut Vec<u8>| {
+        if exchange.owes(Late::Request) {
+            settings.own.write(text, &exchange);
+        }
+    };
+    let mut sending = connection.send(request, interim, own);
     let settings = Arc::clone(settings);
     Box::pin(async move {
-        let sent = within(settings.timeouts, &exchange, now, pin!(sending)).await?;
+        // Where it is, not in a place of its own beside it.
+        let sending = Pin::new(&mut sending);
+        let sent = within(settings.timeouts, &exchange, now, sending).await?;
         let sent = sent.map(|response| response.map(Source::H1));
         let sent = sent.map_err(|failed| explain(failed, &in_flight.0, &exchange));
         match judge(sent, &exchange, now) {
@@ -162,9 +168,7 @@ fn direct(settings: &Arc<Settings>, line: Line, mut request: Request) -> BoxFutu
 impl Settings {
     /// Everything the request needs, if all of it is there without waiting.
     fn line(&self, request: &Request) -> Result<Line, Start> {
-        let Some(exchange) = request.extensions().get::<Arc<Exchange>>() else {
-            return Err(Start::default());
-        };
+        let Some(exchange) = exchange_of(request) else { return Err(Start::default()) };
         if exchange.hop.upgrade.is_some() || *request.method() == http::Method::CONNECT {
             return Err(Start::default());
         }
@@ -188,11 +192,10 @@ impl Settings {
 
     /// The long way.
     async fn forward(&self, mut request: Request, start: Start) -> Result<Response, Error> {
-        let exchange = request
-            .extensions()
-            .get::<Arc<Exchange>>()
+        let exchange = exchange_of(&request)
             .cloned()
             .ok_or_else(|| Error::new(Reason::Internal, "a request without an exchange"))?;
+        self.own.insert_late(request.headers_mut(), &exchange);
         let upstream = start.upstream.as_ref().unwrap_or_else(|| self.upstream());
         exchange.note(|outcome| outcome.upstream = Some(Arc::clone(&upstream.name)));
         if let Some(wanted) = tunnel::wanted(&mut request, &exchange, &self.upgrade)? {
@@ -222,8 +225,11 @@ impl Settings {
         let mut repeated = false;
         for _ in 0..REPEATS {
             let unsent = failure.unsent;
-            let Some(again) = failure.again.take().filter(|_| unsent || !repeated) else { break };
+            let Some(mut again) = failure.again.take().filter(|_| unsent || !repeated) else {
+                break;
+            };
             repeated |= !unsent;
+            self.own.insert_late(again.headers_mut(), &exchange);
             let endpoint = &in_flight.0;
             let checkout = if endpoint.wants_h2(exchange.grpc) {
                 checkout(endpoint, &exchange).await?
@@ -258,7 +264,7 @@ impl Settings {
         let line = tunnel::Line { connection, limit: self.timeouts.per_try, held };
         let idle = self.timeouts.idle.filter(|_| self.timeouts.idle_written);
         let mut response = tunnel::open(line, request, wanted, &exchange, idle).await?;
-        self.finish(&mut response)?;
+        self.finish(&mut response, &exchange)?;
         Ok(response)
     }
 
@@ -322,7 +328,7 @@ impl Settings {
             Checkout::H1(connection) => {
                 outgoing::for_h1(&mut request, endpoint, line.host(), &exchange.hop);
                 let interim = expect::prepare(&mut request, exchange);
-                let sending = connection.send(request, interim);
+                let sending = connection.send(request, interim, |_| ());
                 let sent = within(self.timeouts, exchange, now, pin!(sending)).await?;
                 sent.map(|response| response.map(Source::H1))
                     .map_err(|failed| explain(failed, endpoint, exchange))
@@ -353,34 +359,36 @@ impl Settings {
         held: Held,
         exchange: Arc<Exchange>,
     ) -> Result<Response, Error> {
-        let idle = self.idle_of(&response, &exchange);
-        self.finish(&mut response)?;
+        let stream = self.finish(&mut response, &exchange)?;
+        let idle = self.idle_of(stream || exchange.grpc);
         Ok(response.map(|source| Body::upstream(UpstreamBody::new(source, held, exchange, idle))))
     }
 
     /// The pause an answer may make. Streams that are meant to be quiet are only limited by a
     /// limit somebody wrote.
-    fn idle_of(&self, response: &http::Response<Source>, exchange: &Exchange) -> Option<Duration> {
-        let idle = self.timeouts.idle?;
-        let is_stream = || {
-            let kind = response.headers().get(http::header::CONTENT_TYPE);
-            exchange.grpc
-                || kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
-        };
-        (self.timeouts.idle_written || !is_stream()).then_some(idle)
+    fn idle_of(&self, is_stream: bool) -> Option<Duration> {
+        self.timeouts.idle.filter(|_| self.timeouts.idle_written || !is_stream)
     }
 
-    fn finish<B>(&self, response: &mut http::Response<B>) -> Result<(), Error> {
+    /// Judges an answer; whether it is a stream of events.
+    fn finish<B>(
+        &self,
+        response: &mut http::Response<B>,
+        exchange: &Exchange,
+    ) -> Result<bool, Error> {
+        let mut stream = false;
         // A switch of protocols keeps the fields that say so.
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            let present = incoming::accept(response, Some(&self.request_id))?;
+            stream = incoming::accept(response, Some(&self.own.request_id))?;
             *response.version_mut() = http::Version::HTTP_11;
-            if let Some(via) = &self.via {
+            if exchange.owes(Late::Answer) {
+                exchange.owe(Late::Via);
+            } else if let Some(via) = &self.own.via {
                 let version = http::Version::HTTP_11;
-                forwarding::add_via(response.headers_mut(), via, version, present);
+                forwarding::add_via(response.headers_mut(), via, version);
             }
         }
-        Ok(())
+        Ok(stream)
     }
 }
 

@@ -4,7 +4,7 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode, Version,
-    header::{CONTENT_LENGTH, PROXY_AUTHENTICATE, TRANSFER_ENCODING, UPGRADE},
+    header::{CONNECTION, CONTENT_LENGTH, PROXY_AUTHENTICATE, TRANSFER_ENCODING, UPGRADE},
 };
 
 use crate::{
@@ -23,8 +23,11 @@ const MOST_FIELDS: usize = 100;
 #[derive(Default)]
 struct Found {
     connection: bool,
+    /// `Connection` says more than that it stays or goes.
+    names: bool,
     hop: bool,
-    via: bool,
+    /// `Content-Type` says that the answer is meant to be quiet now and then.
+    stream: bool,
     own: bool,
     chunked: bool,
     /// There is a `Content-Length`, and whether it says 0.
@@ -32,8 +35,8 @@ struct Found {
 }
 
 /// Refuses an answer whose status or framing cannot be trusted, and takes out what belongs to the
-/// upstream's hop and what `ours` names. Returns whether there is a `Via`. Whoever is refused must
-/// not be asked again on the same connection.
+/// upstream's hop and what `ours` names. Returns whether it is a stream of events. Whoever is refused
+/// must not be asked again on the same connection.
 pub(crate) fn accept<B>(
     response: &mut http::Response<B>,
     ours: Option<&HeaderName>,
@@ -65,8 +68,10 @@ pub(crate) fn accept<B>(
             headers.remove(CONTENT_LENGTH);
         }
     }
-    if found.connection {
+    if found.names {
         forwarding::remove_connection(headers);
+    } else if found.connection {
+        headers.remove(CONNECTION);
     }
     if found.hop {
         for name in [KEEP_ALIVE, TRANSFER_ENCODING, UPGRADE, PROXY_CONNECTION] {
@@ -80,15 +85,17 @@ pub(crate) fn accept<B>(
     {
         headers.remove(ours);
     }
-    Ok(found.via)
+    Ok(found.stream)
 }
 
 /// One look at every field is cheaper than asking for each of these, which are seldom there.
 fn look(headers: &HeaderMap, ours: Option<&HeaderName>) -> Result<Found, Error> {
     let mut found = Found::default();
     for (name, value) in headers {
-        match name.as_str() {
-            "content-length" => {
+        let name = name.as_str();
+        // By length first: one comparison is left for nearly every name.
+        match (name.len(), name) {
+            (14, "content-length") => {
                 let zero = value.as_bytes() == b"0";
                 if found.length.replace(zero).is_some() {
                     return Err(bad("an answer with two Content-Length"));
@@ -97,21 +104,26 @@ fn look(headers: &HeaderMap, ours: Option<&HeaderName>) -> Result<Found, Error> 
                     return Err(bad("a Content-Length that is no length"));
                 }
             }
-            "transfer-encoding" => {
+            (17, "transfer-encoding") => {
                 found.hop = true;
                 let once = !std::mem::replace(&mut found.chunked, true);
                 if !once || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
                     return Err(bad("a Transfer-Encoding other than `chunked`, once"));
                 }
             }
-            "connection" => found.connection = true,
-            "keep-alive"
-            | "upgrade"
-            | "proxy-connection"
-            | "proxy-authenticate"
-            | "proxy-authentication-info" => found.hop = true,
-            "via" => found.via = true,
-            other => found.own |= ours.is_some_and(|ours| other == ours.as_str()),
+            (10, "connection") => {
+                found.connection = true;
+                found.names |= !forwarding::names_nothing(value);
+            }
+            (12, "content-type") => {
+                found.stream |= value.as_bytes().starts_with(b"text/event-stream");
+            }
+            (10, "keep-alive")
+            | (7, "upgrade")
+            | (16, "proxy-connection")
+            | (18, "proxy-authenticate")
+            | (25, "proxy-authentication-info") => found.hop = true,
+            (_, other) => found.own |= ours.is_some_and(|ours| other == ours.as_str()),
         }
     }
     Ok(found)

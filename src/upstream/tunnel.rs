@@ -101,7 +101,7 @@ pub(crate) async fn open(
     let endpoint = Arc::clone(&held.in_flight.0);
     let (mut request, offer) = asking(request, &wanted, &held.in_flight, exchange);
     let interim = expect::prepare(&mut request, exchange);
-    let answer = connection.send(request, interim);
+    let answer = connection.send(request, interim, |_| ());
     let sent = match limit {
         None => answer.await,
         Some(limit) => tokio::time::timeout(limit, answer)

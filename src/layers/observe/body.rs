@@ -18,7 +18,7 @@ use crate::{
 
 /// A body with the record it belongs to.
 #[derive(Debug)]
-pub(super) struct ObservedBody {
+pub(crate) struct ObservedBody {
     inner: Body,
     /// Bytes the whole body has, if that is known.
     length: Option<u64>,
@@ -108,6 +108,13 @@ impl ObservedBody {
         let length = inner.size_hint().exact();
         let stream = recorder.h2_connection().map(Stream::new);
         Self { inner, length, recorder: Some(recorder), stream }
+    }
+
+    /// Writes the fields of the head that are left to the server.
+    pub(crate) fn write_own(&self, text: &mut Vec<u8>) {
+        if let Some(recorder) = &self.recorder {
+            recorder.write_lines(text);
+        }
     }
 
     fn finish(&mut self) {

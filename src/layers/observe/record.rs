@@ -21,8 +21,7 @@ use crate::{
     server::client::Connection,
     telemetry::{
         access_log::{AccessLog, Fields, Record},
-        clock::unix_micros,
-        exchange::Exchange,
+        exchange::{Exchange, Late},
         metrics::Observation,
     },
 };
@@ -57,7 +56,10 @@ impl Recorder {
         exchange: Arc<Exchange>,
         headers: &HeaderMap,
     ) -> Self {
-        observe.metrics.request_started(exchange.connection.listener_id);
+        let connection = &exchange.connection;
+        if let Some(listener) = connection.metrics(&observe.metrics) {
+            listener.request_started();
+        }
         let request_headers = match wanted_log(&observe, &exchange) {
             Some(log) => log.of_request(headers),
             None => Fields::new(),
@@ -79,8 +81,20 @@ impl Recorder {
         if let Some(log) = wanted_log(&self.observe, &self.exchange) {
             self.response_headers = log.of_response(response.headers());
         }
-        let id = self.exchange.id.as_header().clone();
-        response.headers_mut().insert(self.observe.request_id_header.clone(), id);
+        if !self.exchange.owes(Late::Answer) {
+            let id = self.exchange.id.to_header();
+            response.headers_mut().insert(self.observe.own.request_id.clone(), id);
+        }
+    }
+
+    /// Writes what is left to be written of our own fields.
+    pub(super) fn write_own(&self, headers: &mut HeaderMap) {
+        self.observe.own.insert_answer(headers, &self.exchange);
+    }
+
+    /// The same as lines.
+    pub(super) fn write_lines(&self, text: &mut Vec<u8>) {
+        self.observe.own.write_answer(text, &self.exchange);
     }
 
     pub(super) fn method(&self) -> &Method {
@@ -139,8 +153,10 @@ impl Recorder {
         let gateway =
             head.saturating_duration_since(exchange.started).saturating_sub(upstream_time);
         let bytes_in = exchange.bytes_in.load(Relaxed);
-        let started = unix_micros(exchange.started, now);
-        observe.metrics.request_ended(exchange.connection.listener_id);
+        let started = exchange.started_unix;
+        if let Some(listener) = exchange.connection.metrics(&observe.metrics) {
+            listener.request_ended();
+        }
         observe.route.record(&Observation {
             listener: &exchange.connection.listener,
             listener_id: exchange.connection.listener_id,

@@ -3,6 +3,7 @@
 use std::{fs, future::pending, path::PathBuf, sync::Mutex, time::Duration};
 
 use bytes::Bytes;
+use http::HeaderName;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tempfile::TempDir;
@@ -13,7 +14,10 @@ use crate::{
     body::BoxError,
     config::model::{self, AccessFormat, AccessTarget, QueryLog},
     error::{Error, Reason},
-    telemetry::{exchange::Head, testing},
+    telemetry::{
+        exchange::{Exchange, Head},
+        testing,
+    },
 };
 
 /// An observed route and what it wrote.
@@ -44,7 +48,7 @@ impl Setup {
             route: metrics.route(&"orders".into()),
             metrics,
             access_log: Some(Arc::new(access)),
-            request_id_header: HeaderName::from_static("x-request-id"),
+            own: Own { request_id: HeaderName::from_static("x-request-id"), via: None },
         };
         Self { observe: Arc::new(observe), log, _dir: dir }
     }

@@ -32,6 +32,8 @@ pub(crate) struct Fields {
     pub(crate) overrides: bool,
     /// `Via`.
     pub(crate) via: bool,
+    /// A request id.
+    pub(crate) id: bool,
 }
 
 /// Values of fields that are wanted later, picked up in the same pass.
@@ -102,6 +104,7 @@ fn look_at_other(name: &str, fields: &mut Fields, rules: &Rules) -> Result<(), E
         fields.claims |= names::is_claim(name);
         fields.overrides |= names::is_override(name);
     }
+    fields.id |= name == rules.request_id.as_str();
     // Names are short: a loop is cheaper than what is made for long texts.
     if name.bytes().any(|byte| byte == b'_') && rules.is_alias(name) {
         return Err(bad(Reason::BadRequest, "underscore alias of a reserved header"));

@@ -1,5 +1,7 @@
 //! The one host of a request (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
 
+use std::{cell::RefCell, sync::Arc};
+
 use http::{HeaderValue, Uri, uri::Authority};
 
 use super::bad;
@@ -18,8 +20,35 @@ pub(super) fn agree(uri: &Uri, host: &mut Option<HeaderValue>) -> Result<(), Err
     Ok(())
 }
 
+/// A value and the host it names.
+type Known = (Box<[u8]>, Arc<str>);
+
+/// Hosts a thread remembers; few are asked for again and again.
+const PLACES: usize = 64;
+
+thread_local! {
+    static KNOWN: RefCell<[Option<Known>; PLACES]> = const { RefCell::new([const { None }; PLACES]) };
+}
+
+/// What [`host_of`] says, from memory if it was asked a moment ago.
+pub(super) fn known(value: &HeaderValue) -> Result<Arc<str>, Error> {
+    let bytes = value.as_bytes();
+    let last = bytes.last_chunk().map_or(0, |last| u32::from_le_bytes(*last) as usize);
+    let place = (last ^ last >> 8 ^ bytes.len()) % PLACES;
+    KNOWN.with_borrow_mut(|known| {
+        if let Some((text, host)) = &known[place]
+            && **text == *bytes
+        {
+            return Ok(Arc::clone(host));
+        }
+        let host: Arc<str> = host_of(value)?.into();
+        known[place] = Some((bytes.into(), Arc::clone(&host)));
+        Ok(host)
+    })
+}
+
 /// Host without port, lower case, without a trailing dot (RFC 3986 section 3.2.2, no user-info).
-pub(super) fn host_of(value: &HeaderValue) -> Result<Box<str>, Error> {
+fn host_of(value: &HeaderValue) -> Result<Box<str>, Error> {
     let malformed = || bad(Reason::BadHost, "malformed Host");
     let bytes = value.as_bytes();
     let end = match bytes {

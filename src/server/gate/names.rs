@@ -15,6 +15,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Rules {
     pub(crate) normalize: Normalize,
+    /// The header that carries request ids.
+    pub(super) request_id: HeaderName,
     /// Names the configuration speaks of, with dashes for underscores.
     reserved: HashSet<Box<str>, RandomState>,
     /// Names with underscores the configuration itself uses: these are meant so.
@@ -126,7 +128,8 @@ impl Rules {
                 spelled.push(name.clone());
             }
         }
-        Self { normalize, reserved, spelled, pass: server.pass_headers.clone() }
+        let request_id = server.request_id_header.clone();
+        Self { normalize, request_id, reserved, spelled, pass: server.pass_headers.clone() }
     }
 
     /// Whether a name with an underscore is one of ours in disguise: many applications cannot tell

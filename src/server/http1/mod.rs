@@ -127,6 +127,7 @@ impl Http1 {
             state.done(Order::Park);
             if matches!(self.state, State::Idle) && self.outbox.is_empty() {
                 self.outbox = Outbox::default();
+                *self.connection.lines.lock() = None;
                 state.parked.store(true, Ordering::Relaxed);
             }
         }
@@ -177,7 +178,7 @@ impl Http1 {
             }
         };
         self.connection.state.parked.store(false, Ordering::Relaxed);
-        let answer = self.gateway.handle(&self.connection, &self.listener, request);
+        let answer = self.gateway.handle_late(&self.connection, &self.listener, request);
         self.state = State::Asking(answer, asked);
         Poll::Ready(Ok(None))
     }

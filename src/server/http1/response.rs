@@ -62,6 +62,7 @@ pub(super) fn begin(
         date |= *name == DATE;
         write_field(text, name, value);
     }
+    body.write_own(text);
     if asked.close {
         text.extend_from_slice(b"connection: close\r\n");
     }

@@ -16,8 +16,15 @@ pub(super) fn json(out: &mut Vec<u8>, text: &[u8]) {
 pub(super) fn json_part(out: &mut Vec<u8>, text: &[u8]) {
     if is_plain(text) {
         out.extend_from_slice(text);
-        return;
+    } else {
+        json_escaped(out, text);
     }
+}
+
+/// Apart, so that the usual way needs no registers for it.
+#[cold]
+#[inline(never)]
+fn json_escaped(out: &mut Vec<u8>, text: &[u8]) {
     for chunk in text.utf8_chunks() {
         chunk.valid().chars().for_each(|c| json_char(out, c));
         chunk.invalid().iter().for_each(|byte| unit(out, u16::from(*byte)));
@@ -39,10 +46,31 @@ pub(super) fn clf(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
-/// Whether no byte needs an escape. Without an early exit, so that the compiler uses vectors.
+/// Whether no byte needs an escape. Blocks without an early exit are one vector each; the last one
+/// overlaps the one before it, as a loop over what is left costs more than all blocks.
+#[inline]
 fn is_plain(text: &[u8]) -> bool {
+    let (blocks, rest) = text.as_chunks::<BLOCK>();
+    let mut special = blocks.iter().fold(false, |any, block| any | is_special(block));
+    if !rest.is_empty() {
+        special |= match text.last_chunk::<BLOCK>() {
+            Some(last) => is_special(last),
+            None => {
+                let mut block = [b' '; BLOCK];
+                block[..rest.len()].copy_from_slice(rest);
+                is_special(&block)
+            }
+        };
+    }
+    !special
+}
+
+const BLOCK: usize = 16;
+
+#[inline(never)] // as part of a loop over blocks it gets worse code
+fn is_special(block: &[u8; BLOCK]) -> bool {
     let special = |b: u8| !(0x20..=0x7e).contains(&b) | (b == b'"') | (b == b'\\');
-    !text.iter().fold(false, |any, b| any | special(*b))
+    block.iter().fold(false, |any, b| any | special(*b))
 }
 
 fn json_char(out: &mut Vec<u8>, c: char) {
@@ -94,6 +122,20 @@ mod tests {
         let mut out = Vec::new();
         clf(&mut out, b"a\" 200\\\r\n\x1b\xe9");
         assert_eq!(out, br#"a\" 200\\\x0d\x0a\x1b\xe9"#);
+    }
+
+    #[test]
+    fn one_byte_is_found_wherever_it_stands() {
+        for length in 0..70 {
+            assert!(is_plain(&vec![b'a'; length]), "{length}");
+            for at in 0..length {
+                for byte in [b'"', b'\\', 0x1f, 0x7f, 0xff] {
+                    let mut text = vec![b'~'; length];
+                    text[at] = byte;
+                    assert!(!is_plain(&text), "{byte} at {at} of {length}");
+                }
+            }
+        }
     }
 
     proptest! {

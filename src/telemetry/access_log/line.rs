@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, Version, header};
 use super::escape;
 use crate::{
     config::model::QueryLog,
+    server::client::TlsSession,
     telemetry::{
         clock::micros,
         exchange::{Exchange, Outcome},
@@ -47,41 +48,58 @@ pub(super) fn json(out: &mut Vec<u8>, record: &Record<'_>, query: QueryLog) {
     out.extend_from_slice(b"{\"ts\":\"");
     timestamp(out, record.started);
     out.extend_from_slice(b"\",\"request_id\":\"");
-    escape::json_part(out, exchange.id.as_header().as_bytes());
+    if exchange.id.is_own() {
+        // Hexadecimal digits and dashes.
+        out.extend_from_slice(exchange.id.as_bytes());
+    } else {
+        escape::json_part(out, exchange.id.as_bytes());
+    }
     out.extend_from_slice(b"\",\"listener\":\"");
     escape::json_part(out, exchange.connection.listener.as_bytes());
-    out.extend_from_slice(b"\",\"client_ip\":");
     match exchange.client_ip {
-        Some(ip) => quoted(out, |out| address(out, ip)),
-        None => null(out),
+        Some(ip) => {
+            out.extend_from_slice(b"\",\"client_ip\":\"");
+            client(out, ip, exchange);
+            // A method is a token and holds nothing to escape.
+            out.extend_from_slice(b"\",\"method\":\"");
+        }
+        None => out.extend_from_slice(b"\",\"client_ip\":null,\"method\":\""),
     }
-    // A method is a token and holds nothing to escape.
-    out.extend_from_slice(b",\"method\":\"");
     out.extend_from_slice(exchange.method.as_str().as_bytes());
     out.extend_from_slice(b"\",\"host\":\"");
     escape::json_part(out, exchange.host.as_bytes());
     out.extend_from_slice(b"\",\"path\":\"");
     escape::json_part(out, exchange.uri.path().as_bytes());
-    out.extend_from_slice(b"\",\"query\":");
     match exchange.uri.query().filter(|_| query != QueryLog::Drop) {
-        Some(text) => quoted(out, |out| query_text(out, text, query, escape::json_part)),
-        None => null(out),
+        Some(text) => {
+            out.extend_from_slice(b"\",\"query\":\"");
+            query_text(out, text, query, escape::json_part);
+            out.extend_from_slice(b"\",\"protocol\":\"");
+        }
+        None => out.extend_from_slice(b"\",\"query\":null,\"protocol\":\""),
     }
-    out.extend_from_slice(b",\"protocol\":\"");
     out.extend_from_slice(protocol(exchange.version).as_bytes());
     out.extend_from_slice(b"\",\"status\":");
     number(out, u64::from(record.status));
-    out.extend_from_slice(b",\"reason\":");
     match outcome.reason {
-        Some(reason) => quoted(out, |out| out.extend_from_slice(reason.word().as_bytes())),
-        None => null(out),
+        Some(reason) => {
+            out.extend_from_slice(b",\"reason\":\"");
+            out.extend_from_slice(reason.word().as_bytes());
+            out.push(b'"');
+        }
+        None => out.extend_from_slice(b",\"reason\":null"),
     }
     if let Some(detail) = outcome.detail.as_deref().filter(|detail| !detail.is_empty()) {
         out.extend_from_slice(b",\"detail\":");
         escape::json(out, detail.as_bytes());
     }
-    out.extend_from_slice(b",\"route\":");
-    nullable(out, Some(&*exchange.route.name).filter(|name| !name.is_empty()));
+    match &*exchange.route.name {
+        "" => out.extend_from_slice(b",\"route\":null"),
+        name => {
+            out.extend_from_slice(b",\"route\":\"");
+            closed(out, name.as_bytes());
+        }
+    }
     json_rest(out, record);
     out.extend_from_slice(b"}\n");
 }
@@ -89,10 +107,20 @@ pub(super) fn json(out: &mut Vec<u8>, record: &Record<'_>, query: QueryLog) {
 /// From the upstream on.
 fn json_rest(out: &mut Vec<u8>, record: &Record<'_>) {
     let (exchange, outcome) = (record.exchange, record.outcome);
-    out.extend_from_slice(b",\"upstream\":");
-    nullable(out, outcome.upstream.as_deref());
-    out.extend_from_slice(b",\"endpoint\":");
-    nullable(out, outcome.endpoint.as_deref());
+    match outcome.upstream.as_deref() {
+        Some(name) => {
+            out.extend_from_slice(b",\"upstream\":\"");
+            closed(out, name.as_bytes());
+        }
+        None => out.extend_from_slice(b",\"upstream\":null"),
+    }
+    match outcome.endpoint.as_deref() {
+        Some(name) => {
+            out.extend_from_slice(b",\"endpoint\":\"");
+            closed(out, name.as_bytes());
+        }
+        None => out.extend_from_slice(b",\"endpoint\":null"),
+    }
     out.extend_from_slice(b",\"tries\":");
     number(out, u64::from(outcome.tries));
     out.extend_from_slice(b",\"bytes_in\":");
@@ -108,23 +136,16 @@ fn json_rest(out: &mut Vec<u8>, record: &Record<'_>) {
         Some(time) => millis(out, time),
         None => null(out),
     }
-    out.extend_from_slice(b",\"tls\":");
     match &exchange.connection.tls {
-        Some(tls) => {
-            out.extend_from_slice(b"{\"version\":");
-            escape::json(out, tls.version.as_bytes());
-            out.extend_from_slice(b",\"cipher\":");
-            escape::json(out, tls.cipher.as_bytes());
-            out.extend_from_slice(b",\"sni\":");
-            nullable(out, tls.sni.as_deref());
-            out.push(b'}');
-        }
-        None => null(out),
+        Some(tls) => session(out, tls),
+        None => out.extend_from_slice(b",\"tls\":null"),
     }
-    out.extend_from_slice(b",\"user_agent\":");
     match &exchange.user_agent {
-        Some(agent) => escape::json(out, agent.as_bytes()),
-        None => null(out),
+        Some(agent) => {
+            out.extend_from_slice(b",\"user_agent\":\"");
+            closed(out, agent.as_bytes());
+        }
+        None => out.extend_from_slice(b",\"user_agent\":null"),
     }
     let labels = exchange.route.labels.iter();
     object(out, b",\"labels\":{", labels.map(|(key, value)| (key.as_bytes(), value.as_bytes())));
@@ -135,6 +156,20 @@ fn json_rest(out: &mut Vec<u8>, record: &Record<'_>) {
         let pairs = fields.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
         object(out, key, pairs);
     }
+}
+
+/// What is said of a TLS session.
+fn session(out: &mut Vec<u8>, tls: &TlsSession) {
+    out.extend_from_slice(b",\"tls\":{\"version\":\"");
+    closed(out, tls.version.as_bytes());
+    out.extend_from_slice(b",\"cipher\":\"");
+    closed(out, tls.cipher.as_bytes());
+    out.extend_from_slice(b",\"sni\":");
+    match tls.sni.as_deref() {
+        Some(name) => escape::json(out, name.as_bytes()),
+        None => null(out),
+    }
+    out.push(b'}');
 }
 
 /// Common log format and a line break; with `Referer` and `User-Agent` it is the combined one.
@@ -178,16 +213,9 @@ fn null(out: &mut Vec<u8>) {
     out.extend_from_slice(b"null");
 }
 
-fn nullable(out: &mut Vec<u8>, text: Option<&str>) {
-    match text {
-        Some(text) => escape::json(out, text.as_bytes()),
-        None => null(out),
-    }
-}
-
-fn quoted(out: &mut Vec<u8>, inside: impl FnOnce(&mut Vec<u8>)) {
-    out.push(b'"');
-    inside(out);
+/// The rest of a JSON string whose opening quote is written.
+fn closed(out: &mut Vec<u8>, text: &[u8]) {
+    escape::json_part(out, text);
     out.push(b'"');
 }
 
@@ -214,22 +242,41 @@ fn object<'a>(out: &mut Vec<u8>, open: &[u8], pairs: impl Iterator<Item = (&'a [
 }
 
 fn number(out: &mut Vec<u8>, value: u64) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    if value < 10 {
+        out.push(digit(value));
+    } else {
+        out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    }
+}
+
+/// The last digit of a number.
+#[allow(clippy::cast_possible_truncation)] // a digit
+const fn digit(value: u64) -> u8 {
+    b'0' + (value % 10) as u8
 }
 
 /// Milliseconds with three decimals.
 fn millis(out: &mut Vec<u8>, time: Duration) {
     let micros = micros(time);
     number(out, micros / 1000);
-    out.push(b'.');
-    digits(out, micros % 1000, 3);
+    let rest = micros % 1000;
+    out.extend_from_slice(&[b'.', digit(rest / 100), digit(rest / 10), digit(rest)]);
 }
 
 /// A number with leading zeros.
 fn digits(out: &mut Vec<u8>, value: u64, width: u32) {
     for place in (0..width).rev() {
-        #[allow(clippy::cast_possible_truncation)] // a digit
-        out.push(b'0' + (value / 10u64.pow(place) % 10) as u8);
+        out.push(digit(value / 10u64.pow(place)));
+    }
+}
+
+/// The client, who nearly always is the peer, whose address is a text already.
+fn client(out: &mut Vec<u8>, ip: IpAddr, exchange: &Exchange) {
+    let connection = &exchange.connection;
+    if connection.peer.is_some_and(|peer| peer.ip() == ip) {
+        out.extend_from_slice(connection.peer_value.as_bytes());
+    } else {
+        address(out, ip);
     }
 }
 
@@ -301,8 +348,11 @@ fn timestamp(out: &mut Vec<u8>, unix_micros: u64) {
         }
         out.extend_from_slice(text.as_bytes());
     });
-    digits(out, unix_micros % 1_000_000, 6);
-    out.push(b'Z');
+    let rest = unix_micros % 1_000_000;
+    let [a, b] = [rest / 1000, rest % 1000];
+    let tens = |value: u64| [digit(value / 100), digit(value / 10), digit(value)];
+    let ([a, b, c], [d, e, f]) = (tens(a), tens(b));
+    out.extend_from_slice(&[a, b, c, d, e, f, b'Z']);
 }
 
 /// `21/Nov/2026:08:33:46 +0000`.

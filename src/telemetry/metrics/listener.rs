@@ -185,11 +185,13 @@ impl ListenerMetrics {
         *self.handshakes.lock().entry((version, result)).or_default() += 1;
     }
 
-    pub(super) fn request_started(&self) {
+    /// A request begins.
+    pub(crate) fn request_started(&self) {
         self.in_flight.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn request_ended(&self) {
+    /// A request has ended.
+    pub(crate) fn request_ended(&self) {
         self.in_flight.fetch_sub(1, Relaxed);
     }
 

@@ -63,8 +63,8 @@ pub(crate) struct Connection {
 pub(crate) struct Sending {
     /// `None` once it is over.
     connection: Option<Box<Connection>>,
-    /// Without its body, for another try.
-    request: Option<Request>,
+    /// Without its body, for another try. Boxed, so that this is small: it is moved a few times.
+    request: Option<Box<Request>>,
     method: Method,
     interim: Interim,
     has_body: bool,
@@ -131,14 +131,19 @@ impl Connection {
         self.io.is_quiet()
     }
 
-    /// Sends a request, with what is done with its interim answers.
-    pub(crate) fn send(mut self: Box<Self>, mut request: Request, interim: Interim) -> Sending {
-        self.upload = request::begin(&mut request, &mut self.outbox);
+    /// Sends a request, with what is done with its interim answers. `own` adds fields to its head.
+    pub(crate) fn send(
+        mut self: Box<Self>,
+        mut request: Request,
+        interim: Interim,
+        own: impl FnOnce(&mut Vec<u8>),
+    ) -> Sending {
+        self.upload = request::begin(&mut request, &mut self.outbox, own);
         Sending {
             has_body: self.upload.is_some(),
             method: request.method().clone(),
             connection: Some(self),
-            request: Some(request),
+            request: Some(Box::new(request)),
             interim,
             heard: false,
         }
@@ -248,7 +253,7 @@ impl Sending {
         // A pooled connection may close at the moment it is used (RFC 9112 section 9.3.1).
         let closed = cause.reason() == Reason::UpstreamReset && !self.heard;
         let may = closed && !self.has_body && (unsent || used && is_idempotent(&self.method));
-        let again = self.request.take().filter(|_| may).map(Box::new);
+        let again = self.request.take().filter(|_| may);
         Failed { cause, again, unsent }
     }
 }

@@ -32,8 +32,12 @@ enum Framing {
     Chunked,
 }
 
-/// Writes the head; what is left is the body, if there is one.
-pub(super) fn begin(request: &mut Request, outbox: &mut Outbox) -> Option<Upload> {
+/// Writes the head, with the fields `own` adds; what is left is the body, if there is one.
+pub(super) fn begin(
+    request: &mut Request,
+    outbox: &mut Outbox,
+    own: impl FnOnce(&mut Vec<u8>),
+) -> Option<Upload> {
     let upload = Upload::of(request);
     let text = outbox.text();
     text.extend_from_slice(request.method().as_str().as_bytes());
@@ -45,6 +49,7 @@ pub(super) fn begin(request: &mut Request, outbox: &mut Outbox) -> Option<Upload
     text.extend_from_slice(target.as_bytes());
     text.extend_from_slice(b" HTTP/1.1\r\n");
     write_fields(text, request.headers());
+    own(text);
     let announced = request.headers().contains_key(CONTENT_LENGTH);
     match &upload {
         // Methods that mean to send something say that it is nothing (RFC 9110 section 8.6).

@@ -30,7 +30,7 @@ fn pair() -> (Box<Connection>, UnixStream) {
 fn send(connection: Box<Connection>, mut request: Request) -> Sending {
     let exchange = Arc::new(Exchange::new(head()));
     let interim = expect::prepare(&mut request, &exchange);
-    connection.send(request, interim)
+    connection.send(request, interim, |_| ())
 }
 
 fn request(method: Method, body: Body) -> Request {
