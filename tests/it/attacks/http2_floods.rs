@@ -140,6 +140,8 @@ fn attack(address: SocketAddr, with: With, attack: Attack) -> impl FnOnce(Durati
             let socket = Arc::new(Mutex::new(None));
             let open = Arc::clone(&socket);
             let thread = std::thread::spawn(move || {
+                // An attacker computes on machines of its own, not on the gateway's and the bystander's.
+                rustix::process::nice(19).expect("whoever may run may run less");
                 loop {
                     let mut client = Frames::connect(address, with);
                     *open.lock() = Some(client.socket());
