@@ -116,7 +116,7 @@ impl Frames {
             open: Vec::new(),
             settings: Settings { entry: [0; SETTING], have: 0, window: 65_535 },
             control: Bucket::new(1000, 100, now),
-            resets: Bucket::new(250, 50, now),
+            resets: Bucket::new(128, 50, now),
         }
     }
 

@@ -63,13 +63,13 @@ fn resets_of_both_sides_and_refusals_share_one_budget() {
         let reset = frame(RST_STREAM, 0, stream, &[0; 4]);
         if by_us { frames.wrote(&reset, 0) } else { frames.read(&reset, 0) }
     };
-    for _ in 0..200 {
+    for _ in 0..20 {
         reset(&mut frames, true).expect("no flood");
         reset(&mut frames, false).expect("no flood");
     }
     frames.refused(4, 0).expect("no flood");
     let more = (0..).find(|_| reset(&mut frames, true).is_err());
-    assert_eq!(more, Some(20));
+    assert_eq!(more, Some(8));
 }
 
 #[test]
