@@ -101,7 +101,7 @@ const MOST_OPEN: usize = 4096;
 /// Control frames a request may bring with it.
 const PER_REQUEST: u32 = 8;
 /// What a request refused by the gate costs, in resets: HTTP/1 closes the connection at once.
-const REFUSED: u32 = 20;
+const REFUSED: u32 = 5;
 
 // === impl Frames ===
 

@@ -69,7 +69,7 @@ fn resets_of_both_sides_and_refusals_share_one_budget() {
     }
     frames.refused(4, 0).expect("no flood");
     let more = (0..).find(|_| reset(&mut frames, true).is_err());
-    assert_eq!(more, Some(8));
+    assert_eq!(more, Some(68));
 }
 
 #[test]
