@@ -69,7 +69,7 @@ type With = &'static [(u16, u32)];
 const MOST: u64 = if cfg!(debug_assertions) { 16 } else { 10 } * 1024;
 /// With open windows and a socket nobody reads, answers fill the buffers of their own connections: those
 /// to the upstream, of which there are at most 512, and the sockets'.
-const MOST_UNREAD: u64 = 64 * 1024;
+const MOST_UNREAD: u64 = if cfg!(debug_assertions) { 128 } else { 64 } * 1024;
 
 const ATTACKS: [(&str, With, Attack); 12] = [
     ("bomb", &[(INITIAL_WINDOW, 0)], |client, stop| {
