@@ -13,6 +13,11 @@ pub(crate) fn write_field(text: &mut Vec<u8>, name: &HeaderName, value: &HeaderV
     write_line(text, name.as_str().as_bytes(), value.as_bytes());
 }
 
+/// Writes a `Content-Length`.
+pub(crate) fn write_length(text: &mut Vec<u8>, length: u64) {
+    write_line(text, b"content-length", itoa::Buffer::new().format(length).as_bytes());
+}
+
 /// Writes a field line of a name and a value that are known to be such.
 pub(crate) fn write_line(text: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     // One look at the space that is left instead of four.

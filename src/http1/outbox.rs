@@ -8,7 +8,10 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
+use http::{HeaderName, HeaderValue};
 use tokio::io::AsyncWrite;
+
+use super::write_field;
 
 /// What is still to be written.
 #[derive(Debug, Default)]
@@ -65,6 +68,19 @@ impl Outbox {
         let _ = write!(self.flat, "{:x}\r\n", piece.len());
         self.push(piece);
         self.text().extend_from_slice(b"\r\n");
+    }
+
+    /// Adds the last chunk and the trailers.
+    pub(crate) fn end_chunks<'f>(
+        &mut self,
+        trailers: impl IntoIterator<Item = (&'f HeaderName, &'f HeaderValue)>,
+    ) {
+        let text = self.text();
+        text.extend_from_slice(b"0\r\n");
+        for (name, value) in trailers {
+            write_field(text, name, value);
+        }
+        text.extend_from_slice(b"\r\n");
     }
 
     /// Writes some of it.

@@ -100,7 +100,7 @@ impl<'c> Stacks<'c> {
     /// Whether nobody between the gateway and the upstream looks for our own fields.
     fn may_be_late(&self, route: &Route) -> bool {
         let logged = self.access_log.as_ref().is_some_and(|log| log.looks_at_requests());
-        is_plain(route) && !logged && self.own.clone().can_be_late()
+        is_plain(route) && !logged && self.own.can_be_late()
     }
 
     /// The stack of the built-in route: the outer layers and a verdict.

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::request::Asked;
 use crate::{
     body::Body,
-    http1::{Outbox, write_field},
+    http1::{Outbox, write_field, write_length},
     server::forwarding::has_token,
     telemetry::clock,
 };
@@ -122,12 +122,6 @@ fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
     values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
 }
 
-fn write_length(text: &mut Vec<u8>, length: u64) {
-    text.extend_from_slice(b"content-length: ");
-    text.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
-    text.extend_from_slice(b"\r\n");
-}
-
 /// A second and its name (RFC 9110 section 5.6.7).
 struct Day {
     second: u64,
@@ -169,11 +163,7 @@ impl Framing {
             }
             (Err(frame), Self::Chunked(allowed)) => {
                 let trailers = frame.into_trailers().unwrap_or_default();
-                let text = outbox.text();
-                text.extend_from_slice(b"0\r\n");
-                let may = trailers.iter().filter(|(name, _)| allowed.contains(name));
-                may.for_each(|(name, value)| write_field(text, name, value));
-                text.extend_from_slice(b"\r\n");
+                outbox.end_chunks(trailers.iter().filter(|(name, _)| allowed.contains(name)));
                 return Ok(true);
             }
             (Err(_), Self::Length(_)) => {}
@@ -187,7 +177,7 @@ impl Framing {
             Self::Length(0) => Ok(()),
             Self::Length(_) => Err(Cut),
             Self::Chunked(_) => {
-                outbox.text().extend_from_slice(b"0\r\n\r\n");
+                outbox.end_chunks(None);
                 Ok(())
             }
         }

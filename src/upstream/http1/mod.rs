@@ -79,7 +79,7 @@ pub(crate) type Sent = Result<http::Response<Answer>, Failed>;
 #[derive(Debug)]
 pub(crate) struct Failed {
     pub(crate) cause: Cause,
-    /// The request, if the upstream cannot have acted on it, or may do so twice. Boxed: this is rare.
+    /// The request, if the upstream cannot have acted on it, or may do so twice.
     pub(crate) again: Option<Box<Request>>,
     /// Nothing of it has left.
     pub(crate) unsent: bool,

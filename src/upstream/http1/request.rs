@@ -13,7 +13,7 @@ use http_body::{Body as _, Frame};
 
 use crate::{
     body::{Body, BoxError},
-    http1::{Outbox, write_field},
+    http1::{Outbox, write_field, write_length},
     layers::Request,
 };
 
@@ -48,18 +48,18 @@ pub(super) fn begin(
     }
     text.extend_from_slice(target.as_bytes());
     text.extend_from_slice(b" HTTP/1.1\r\n");
-    write_fields(text, request.headers());
+    for (name, value) in request.headers() {
+        write_field(text, name, value);
+    }
     own(text);
     let announced = request.headers().contains_key(CONTENT_LENGTH);
     match &upload {
         // Methods that mean to send something say that it is nothing (RFC 9110 section 8.6).
         None if !announced && expects_body(request.method()) => {
-            text.extend_from_slice(b"content-length: 0\r\n");
+            write_length(text, 0);
         }
         Some(Upload { framing: Framing::Length(length), .. }) if !announced => {
-            text.extend_from_slice(b"content-length: ");
-            text.extend_from_slice(itoa::Buffer::new().format(*length).as_bytes());
-            text.extend_from_slice(b"\r\n");
+            write_length(text, *length);
         }
         Some(Upload { framing: Framing::Chunked, .. }) => {
             text.extend_from_slice(b"transfer-encoding: chunked\r\n");
@@ -72,12 +72,6 @@ pub(super) fn begin(
 
 fn expects_body(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT | Method::PATCH)
-}
-
-fn write_fields(text: &mut Vec<u8>, fields: &HeaderMap) {
-    for (name, value) in fields {
-        write_field(text, name, value);
-    }
 }
 
 // === impl Upload ===
@@ -141,10 +135,7 @@ impl Upload {
             Framing::Length(0) => Ok(()),
             Framing::Length(_) => Err("a body shorter than its length".into()),
             Framing::Chunked => {
-                let text = outbox.text();
-                text.extend_from_slice(b"0\r\n");
-                write_fields(text, trailers);
-                text.extend_from_slice(b"\r\n");
+                outbox.end_chunks(trailers);
                 Ok(())
             }
         }
