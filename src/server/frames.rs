@@ -37,6 +37,8 @@ pub(crate) struct Frames {
     settings: Settings,
     control: Bucket,
     resets: Bucket,
+    /// Work without requests that was let through since the others had their turn.
+    turn: u32,
 }
 
 /// What is read of the client's settings.
@@ -98,8 +100,18 @@ const NARROW: u32 = 4096;
 
 /// More streams than any listener allows: the client opens them without reading that it may not.
 const MOST_OPEN: usize = 4096;
+/// Control frames a connection may begin with.
+const CONTROL_AT_FIRST: u32 = 250;
+/// Bytes of a body for which one is due: the smallest readers (Go's) open both windows, with a
+/// WINDOW_UPDATE each, for every 4 KiB they have taken.
+const PER_CONTROL: u32 = 1024;
 /// Control frames a request may bring with it.
 const PER_REQUEST: u32 = 8;
+/// How much a connection may make us do at a stretch without asking anything: answering a frame takes
+/// a system call, and all connections of a worker wait for it.
+const TURN: u32 = 16;
+/// What a reset counts for in this: a request was begun for it.
+const RESET: u32 = 4;
 /// What a request refused by the gate costs, in resets: HTTP/1 closes the connection at once.
 const REFUSED: u32 = 5;
 
@@ -115,24 +127,49 @@ impl Frames {
             last: 0,
             open: Vec::new(),
             settings: Settings { entry: [0; SETTING], have: 0, window: 65_535 },
-            control: Bucket::new(1000, 100, now),
+            control: Bucket { credit: CONTROL_AT_FIRST, ..Bucket::new(1000, 100, now) },
             resets: Bucket::new(128, 50, now),
+            turn: 0,
         }
     }
 
-    /// Looks at bytes from the client. `Err`: the connection must end.
-    pub(crate) fn read(&mut self, mut bytes: &[u8], now: u64) -> Result<(), Flood> {
+    /// Looks at bytes from the client; how many of them it may have acted on before other connections
+    /// have their turn. `Err`: the connection must end.
+    pub(crate) fn read_turn(&mut self, bytes: &[u8], now: u64) -> Result<usize, Flood> {
         let preface = self.preface.min(bytes.len());
         self.preface -= preface;
-        bytes = &bytes[preface..];
+        let mut left = &bytes[preface..];
         loop {
-            let payload = self.inbound.payload(&mut bytes);
+            let payload = self.inbound.payload(&mut left);
             if self.inbound.kind == SETTINGS {
                 self.settings.read(payload);
             }
-            let Some(frame) = self.inbound.header(&mut bytes) else { return Ok(()) };
+            if self.turn >= TURN {
+                return Ok(bytes.len() - left.len());
+            }
+            let Some(frame) = self.inbound.header(&mut left) else { return Ok(bytes.len()) };
             self.take_read(frame, now)?;
         }
+    }
+
+    /// Whether it is the others' turn now.
+    pub(crate) fn ends_turn(&mut self) -> bool {
+        let ends = self.turn >= TURN;
+        if ends {
+            self.turn = 0;
+        }
+        ends
+    }
+
+    /// All turns at once.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn read(&mut self, mut bytes: &[u8], now: u64) -> Result<(), Flood> {
+        while !bytes.is_empty() {
+            let taken = self.read_turn(bytes, now)?;
+            assert!(self.ends_turn() || taken == bytes.len(), "stopped without a reason");
+            bytes = &bytes[taken..];
+        }
+        Ok(())
     }
 
     fn take_read(&mut self, frame: Frame, now: u64) -> Result<(), Flood> {
@@ -147,14 +184,16 @@ impl Frames {
                     return Err(Flood::Memory);
                 }
             }
-            DATA if frame.length > 0 => self.control.earn(1),
+            DATA if frame.length > 0 => self.control.earn(worth(frame)),
             // h2 bounds them.
-            DATA | CONTINUATION => {}
+            DATA | CONTINUATION => self.turn += 1,
             RST_STREAM => {
+                self.turn += RESET;
                 self.close(frame.stream);
                 return self.resets.spend(1, now).ok_or(Flood::Resets);
             }
             kind => {
+                self.turn += 1;
                 if kind == SETTINGS {
                     self.settings.have = 0;
                 }
@@ -171,7 +210,7 @@ impl Frames {
             let Some(frame) = self.outbound.header(&mut bytes) else { return Ok(()) };
             match frame.kind {
                 DATA | HEADERS => {
-                    self.control.earn(1);
+                    self.control.earn(worth(frame));
                     if frame.flags & END_STREAM != 0 && self.close(frame.stream) {
                         self.resets.earn(1);
                     }
@@ -225,6 +264,11 @@ impl Frames {
         }
         found.is_ok()
     }
+}
+
+/// Control frames that may come with a piece of a body.
+const fn worth(frame: Frame) -> u32 {
+    1 + frame.length as u32 / PER_CONTROL
 }
 
 // === impl Edges ===

@@ -114,11 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(crate) fn count_frames(&mut self) {
         self.registration.is_now(Protocol::H2);
         let now = self.connection.state.touch();
-        let mut frames = Box::new(Frames::new(now));
-        self.ready = self.pending.len();
-        let verdict = frames.read(&self.pending, now);
-        self.mode = Mode::H2(frames);
-        self.judge(verdict);
+        self.mode = Mode::H2(Box::new(Frames::new(now)));
     }
 
     /// What has been read and not yet passed on.
@@ -273,21 +269,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         if bytes.is_empty() {
             return Poll::Ready(Ok(true));
         }
-        let now = self.connection.state.touch();
-        let scan = match &mut self.mode {
-            Mode::Scan(scanner) => scanner.scan(bytes),
-            Mode::H2(frames) => {
-                let verdict = frames.read(bytes, now);
-                if verdict.is_err() {
-                    buf.set_filled(before);
-                }
-                self.judge(verdict);
-                return Poll::Ready(Ok(verdict.is_ok()));
-            }
-            Mode::Heads(_) | Mode::Sniff | Mode::Calm(_) | Mode::Refused => {
-                return Poll::Ready(Ok(true));
-            }
-        };
+        self.connection.state.touch();
+        let Mode::Scan(scanner) = &mut self.mode else { return Poll::Ready(Ok(true)) };
+        let scan = scanner.scan(bytes);
         if scan.pass == bytes.len() && scan.next == Next::More {
             return Poll::Ready(Ok(true));
         }
@@ -295,6 +279,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         buf.set_filled(before + scan.pass);
         self.follow(scan.next);
         Poll::Ready(Ok(scan.pass > 0))
+    }
+
+    /// HTTP/2: what the client sends goes on as far as it has its turn; the rest waits here. `false`: it
+    /// went too far.
+    fn poll_read_frames(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<bool>> {
+        let Mode::H2(frames) = &mut self.mode else { return Poll::Ready(Ok(false)) };
+        if frames.ends_turn() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        if self.pending.is_empty() {
+            ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        } else {
+            self.ready = self.pending.len();
+            self.deliver(buf);
+            self.ready = 0;
+        }
+        let bytes = &buf.filled()[before..];
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(true));
+        }
+        let Mode::H2(frames) = &mut self.mode else { return Poll::Ready(Ok(false)) };
+        let verdict = frames.read_turn(bytes, self.connection.state.touch());
+        let pass = verdict.unwrap_or(0);
+        self.pending.splice(0..0, bytes[pass..].iter().copied());
+        buf.set_filled(before + pass);
+        self.judge(verdict.map(drop));
+        Poll::Ready(Ok(verdict.is_ok()))
     }
 
     fn poll_read_pending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
@@ -366,6 +383,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
             if let Mode::Calm(farewell) = &mut this.mode {
                 ready!(farewell.poll(&mut this.io, cx));
                 return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
+            if matches!(this.mode, Mode::H2(_)) {
+                if ready!(this.poll_read_frames(cx, buf))? {
+                    return Poll::Ready(Ok(()));
+                }
+                continue;
             }
             if this.ready > 0 {
                 this.deliver(buf);

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 const SECOND: u64 = 1_000_000_000;
+const WINDOW_UPDATE: u8 = 8;
 const UNKNOWN: u8 = 0xbe;
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -44,13 +45,26 @@ fn control_frames_are_paid_by_time_and_by_requests() {
     let mut frames = begun();
     let unknown = frame(UNKNOWN, 0, 0, &[]);
     let flood = |frames: &mut Frames, now| (0..).find(|_| frames.read(&unknown, now).is_err());
-    assert_eq!(flood(&mut frames, 0), Some(1000));
+    assert_eq!(flood(&mut frames, 0), Some(250));
     assert_eq!(flood(&mut frames, SECOND), Some(100));
     frames.read(&frame(HEADERS, 5, 1, b""), SECOND).expect("no flood");
     assert_eq!(flood(&mut frames, SECOND), Some(8));
     frames.wrote(&frame(DATA, 0, 1, b"x"), SECOND).expect("no flood");
     assert_eq!(flood(&mut frames, SECOND), Some(1));
     assert_eq!(flood(&mut frames, 100 * SECOND), Some(1000), "credit has a limit");
+}
+
+#[test]
+fn a_client_that_opens_its_windows_with_every_read_is_no_flood() {
+    let mut frames = begun();
+    let piece = frame(DATA, 0, 1, &[0; 16 * 1024]);
+    let update = frame(WINDOW_UPDATE, 0, 1, &[0, 0, 16, 0]);
+    for _ in 0..2000 {
+        frames.wrote(&piece, 0).expect("no flood");
+        for _ in 0..8 {
+            frames.read(&update, 0).expect("as gRPC in Go does it");
+        }
+    }
 }
 
 #[test]
@@ -96,6 +110,21 @@ fn the_last_word_is_a_whole_frame_between_frames_and_nothing_inside_one() {
     assert_eq!(&last[17..], b"h2_resets");
     frames.wrote(&frame(DATA, 0, 9, b"hello")[..10], 0).expect("no flood");
     assert!(frames.goaway("h2_resets").is_empty());
+}
+
+#[test]
+fn work_without_requests_is_let_through_a_turn_at_a_time() {
+    let mut frames = begun();
+    let ping = frame(6, 0, 0, &[0; 8]);
+    let pings = ping.repeat(100);
+    let taken = frames.read_turn(&pings, 0).expect("no flood");
+    assert_eq!(taken, 16 * ping.len());
+    assert!(frames.ends_turn() && !frames.ends_turn());
+    let body = frame(DATA, 0, 1, &[0; 100]).repeat(100);
+    assert_eq!(frames.read_turn(&body, 0).expect("no flood"), body.len(), "a body is no such work");
+    let resets = frame(RST_STREAM, 0, 1, &[0; 4]).repeat(100);
+    let taken = frames.read_turn(&resets, 0).expect("no flood");
+    assert_eq!(taken, 4 * (HEADER + 4));
 }
 
 proptest! {
