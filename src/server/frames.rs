@@ -109,9 +109,7 @@ const PER_CONTROL: u32 = 1024;
 const PER_REQUEST: u32 = 8;
 /// How much a connection may make us do at a stretch without asking anything: answering a frame takes
 /// a system call, and all connections of a worker wait for it.
-const TURN: u32 = 16;
-/// What a reset counts for in this: a request was begun for it.
-const RESET: u32 = 4;
+const TURN: u32 = 8;
 /// What a request refused by the gate costs, in resets: HTTP/1 closes the connection at once.
 const REFUSED: u32 = 5;
 
@@ -187,8 +185,8 @@ impl Frames {
             DATA if frame.length > 0 => self.control.earn(worth(frame)),
             // h2 bounds them.
             DATA | CONTINUATION => self.turn += 1,
+            // No turn of its own: requests reset in one go end before any work is done for them.
             RST_STREAM => {
-                self.turn += RESET;
                 self.close(frame.stream);
                 return self.resets.spend(1, now).ok_or(Flood::Resets);
             }

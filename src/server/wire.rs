@@ -14,7 +14,7 @@ mod tests;
 
 use std::{
     io::{self, IoSlice},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
 };
@@ -290,7 +290,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     ) -> Poll<io::Result<bool>> {
         let Mode::H2(frames) = &mut self.mode else { return Poll::Ready(Ok(false)) };
         if frames.ends_turn() {
-            cx.waker().wake_by_ref();
+            // Unlike a wake, it lets the worker look at its sockets before our next turn.
+            let _ = pin!(tokio::task::yield_now()).poll(cx);
             return Poll::Pending;
         }
         let before = buf.filled().len();

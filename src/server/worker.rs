@@ -65,10 +65,6 @@ enum Command {
 /// How often a worker looks at its connections.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// Tasks that may run before the worker looks which sockets are ready. Under a flood its queue is never
-/// empty, and a new request waits for so many turns of connections that are.
-const TURNS: u32 = 16;
-
 // === impl Worker ===
 
 impl Worker {
@@ -77,10 +73,7 @@ impl Worker {
         let (commands, receiver) = mpsc::unbounded_channel();
         let registry = Arc::new(Registry::default());
         let its = Arc::clone(&registry);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .event_interval(TURNS)
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread =
             std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
                 SHARD.with(|shard| shard.set(index));

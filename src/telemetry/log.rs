@@ -85,7 +85,12 @@ impl Debug for Diagnostics {
 fn targets(level: Level) -> Targets {
     let quiet = if level == Level::TRACE { level } else { level.min(Level::WARN) };
     let chatty = CHATTY.iter().map(|name| (*name, LevelFilter::from_level(quiet)));
-    Targets::new().with_default(level).with_targets(chatty)
+    let targets = Targets::new().with_default(level).with_targets(chatty);
+    if level == Level::TRACE {
+        return targets;
+    }
+    // It warns of what clients do: whoever floods would write the log. The metrics count them.
+    targets.with_target("h2", LevelFilter::ERROR)
 }
 
 /// How it is written; `None` decides by what standard error is.
@@ -178,5 +183,8 @@ mod tests {
         assert!(at(Level::TRACE, "hyper::proto"));
         assert!(!at(Level::INFO, "tidegate::gateway"));
         assert!(!targets(Level::ERROR).would_enable("hyper", &Level::WARN));
+        assert!(targets(Level::DEBUG).would_enable("hyper", &Level::WARN));
+        assert!(!targets(Level::DEBUG).would_enable("h2::proto", &Level::WARN), "a client's doing");
+        assert!(at(Level::TRACE, "h2::proto"));
     }
 }

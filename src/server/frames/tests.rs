@@ -118,13 +118,11 @@ fn work_without_requests_is_let_through_a_turn_at_a_time() {
     let ping = frame(6, 0, 0, &[0; 8]);
     let pings = ping.repeat(100);
     let taken = frames.read_turn(&pings, 0).expect("no flood");
-    assert_eq!(taken, 16 * ping.len());
+    assert_eq!(taken, 8 * ping.len());
     assert!(frames.ends_turn() && !frames.ends_turn());
-    let body = frame(DATA, 0, 1, &[0; 100]).repeat(100);
-    assert_eq!(frames.read_turn(&body, 0).expect("no flood"), body.len(), "a body is no such work");
-    let resets = frame(RST_STREAM, 0, 1, &[0; 4]).repeat(100);
-    let taken = frames.read_turn(&resets, 0).expect("no flood");
-    assert_eq!(taken, 4 * (HEADER + 4));
+    let others = [frame(DATA, 0, 1, &[0; 100]), frame(RST_STREAM, 0, 1, &[0; 4])].concat();
+    let others = others.repeat(100);
+    assert_eq!(frames.read_turn(&others, 0).expect("no flood"), others.len());
 }
 
 proptest! {
