@@ -49,12 +49,17 @@ pub(crate) fn prepare(request: &mut http::Request<Body>, exchange: &Arc<Exchange
         let body = std::mem::take(request.body_mut());
         *request.body_mut() = Body::wrap(HeldBack::new(body, wait));
     }
-    Interim { exchange: Arc::clone(exchange), go, seen: 0, bytes: 0 }
+    Interim { go, ..Interim::new(Arc::clone(exchange)) }
 }
 
 // === impl Interim ===
 
 impl Interim {
+    /// For a request whose body waits for nobody.
+    pub(crate) const fn new(exchange: Arc<Exchange>) -> Self {
+        Self { exchange, go: None, seen: 0, bytes: 0 }
+    }
+
     /// Judges one and passes it on.
     pub(crate) fn take(&mut self, mut head: http::Response<()>) -> Result<(), Error> {
         self.seen += 1;

@@ -5,9 +5,8 @@ use std::{error::Error as StdError, future::poll_fn, pin::Pin, task::Poll, time:
 
 use tokio::time::Instant;
 
-use super::{endpoint::Endpoint, http1, tls};
+use super::{endpoint::Endpoint, http1, http2};
 use crate::{
-    body::Body,
     config::model::Timeouts,
     error::{Error, Reason},
     layers::Request,
@@ -27,18 +26,6 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self { error, again: None, unsent: false }
     }
-}
-
-/// A copy of a request that may be repeated (RFC 9110 section 9.2.2).
-pub(super) fn copy(request: &Request) -> Option<Box<Request>> {
-    if !request.body().is_empty() || !http1::is_idempotent(request.method()) {
-        return None;
-    }
-    let mut copy = Request::new(Body::empty());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    Some(Box::new(copy))
 }
 
 // === time ===
@@ -128,60 +115,31 @@ pub(super) fn explain(failed: http1::Failed, endpoint: &Endpoint, exchange: &Exc
     let http1::Failed { cause, again, unsent } = failed;
     let error = match cause {
         http1::Cause::Refused(error) => error,
-        cause => ended(exchange, &cause)
-            .unwrap_or_else(|| Error::new(cause.reason(), format!("{}: {cause}", endpoint.name))),
+        cause => ended(exchange, &cause).unwrap_or_else(|| new(cause.reason(), endpoint, &cause)),
     };
     Failure { error, again, unsent }
 }
 
-/// What an error of hyper's client means for the request.
-pub(super) fn classify(error: &hyper::Error, endpoint: &Endpoint, exchange: &Exchange) -> Error {
-    ended(exchange, error).unwrap_or_else(|| {
-        Error::new(reason_of(error), format!("{}: {}", endpoint.name, chain(error)))
-    })
+/// What the end of an HTTP/2 try means for the request.
+pub(super) fn explain_h2(
+    failed: http2::Failed,
+    endpoint: &Endpoint,
+    exchange: &Exchange,
+) -> Failure {
+    let http2::Failed { cause, again, unsent } = failed;
+    let error = match cause {
+        http2::Cause::Refused(error) => error,
+        cause => ended(exchange, &cause).unwrap_or_else(|| new(cause.reason(), endpoint, &cause)),
+    };
+    Failure { error, again, unsent }
+}
+
+fn new(reason: Reason, endpoint: &Endpoint, cause: &dyn StdError) -> Error {
+    Error::new(reason, format!("{}: {cause}", endpoint.name))
 }
 
 /// What ended the request first, which is its body, says why.
 fn ended(exchange: &Exchange, error: &dyn StdError) -> Option<Error> {
     let (reason, detail) = exchange.failure()?;
     Some(Error::new(reason, detail.map_or_else(|| error.to_string(), String::from)))
-}
-
-/// Which reason an error of hyper's client is, in a head or in a body.
-pub(super) fn reason_of(error: &hyper::Error) -> Reason {
-    if error.is_user() {
-        Reason::BadBody
-    } else if tls::proxy_status(error).is_some() {
-        Reason::UpstreamTls
-    } else if h2_error(error).is_some_and(h2::Error::is_library) {
-        // h2 has found something that may not be.
-        Reason::BadResponse
-    } else {
-        Reason::UpstreamReset
-    }
-}
-
-/// Whether the upstream says that it has not acted on the request (RFC 9113 section 8.7).
-pub(super) fn is_unprocessed(error: &hyper::Error) -> bool {
-    h2_error(error).is_some_and(|error| {
-        // A stream that GOAWAY counts as processed does not end with this error.
-        let refused = error.reason() == Some(h2::Reason::REFUSED_STREAM);
-        error.is_remote() && (refused || error.is_go_away())
-    })
-}
-
-fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {
-    error.source()?.downcast_ref()
-}
-
-/// An error with its causes.
-fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

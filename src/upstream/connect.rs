@@ -1,10 +1,8 @@
 //! Opening a connection to an endpoint: address, TCP or Unix socket, TLS, HTTP handshake, all
 //! within one connect limit.
 
-use std::{io, net::SocketAddr, pin::Pin, sync::Arc};
+use std::{fmt, io, net::SocketAddr, pin::Pin, sync::Arc};
 
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustix::io::Errno;
 use rustls::ClientConfig;
 use tokio::{
@@ -17,7 +15,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use super::{
     endpoint::{Endpoint, TlsClient},
     http1::{Connection, Socket},
-    pool::Shared,
+    http2::{Channel, Lease},
 };
 use crate::{
     config::model::Target,
@@ -29,8 +27,8 @@ use crate::{
 pub(crate) enum Opened {
     /// HTTP/1.1.
     H1(Box<Connection>),
-    /// HTTP/2, already shared through the pool.
-    H2(Shared),
+    /// A place on an HTTP/2 connection, already shared through the pool.
+    H2(Lease),
 }
 
 /// What is wanted of a connection.
@@ -43,9 +41,6 @@ pub(crate) enum Want {
     /// HTTP/1.1, or HTTP/2 if ALPN says so.
     Any,
 }
-
-/// Largest head an upstream may answer with over HTTP/2.
-const HEAD_LIMIT: usize = 64 * 1024;
 
 /// Opens a connection within the endpoint's connect limit. Boxed: the future is large, and a request
 /// that finds a pooled connection must not carry it about.
@@ -183,28 +178,11 @@ async fn handshake<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let failed = |error: hyper::Error| {
+    let failed = |error: &dyn fmt::Display| {
         Error::new(Reason::UpstreamReset, format!("{}: {error}", endpoint.name))
     };
-    let handshake = http2_builder().handshake(TokioIo::new(stream));
-    let (sender, connection) = handshake.await.map_err(failed)?;
-    tokio::spawn(async move {
-        let result = connection.await;
-        // It counts as open until here.
-        drop(permit);
-        if let Err(error) = result {
-            tracing::debug!(error = %error, "upstream connection ended");
-        }
-    });
-    Ok(Opened::H2(endpoint.pool.put_h2(sender)))
-}
-
-fn http2_builder() -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder
-        .initial_stream_window_size(256 * 1024)
-        .initial_connection_window_size(1024 * 1024)
-        .max_send_buf_size(256 * 1024)
-        .max_header_list_size(HEAD_LIMIT as u32);
-    builder
+    let channel = Channel::open(stream, permit).await.map_err(|error| failed(&error))?;
+    let lease = channel.lease().ok_or_else(|| failed(&"closed at once"))?;
+    endpoint.pool.put_h2(channel);
+    Ok(Opened::H2(lease))
 }

@@ -19,12 +19,12 @@ use tower::Service;
 
 use super::{
     Upstream,
-    attempt::{self, Failure, classify, explain, within},
+    attempt::{Failure, explain, explain_h2, within},
     connect::{self, Opened, Want},
     endpoint::{Endpoint, InFlight},
     http1::Connection,
+    http2::Lease,
     incoming, outgoing,
-    pool::Shared,
     response_body::{Held, Source, UpstreamBody},
     tunnel,
 };
@@ -32,7 +32,11 @@ use crate::{
     body::Body,
     config::model::Timeouts,
     error::{Error, Reason},
-    layers::{Request, Response, exchange_of, expect, shared::BoxFuture},
+    layers::{
+        Request, Response, exchange_of,
+        expect::{self, Interim},
+        shared::BoxFuture,
+    },
     server::{
         client::Upgrade,
         forwarding::{self, Own},
@@ -79,7 +83,7 @@ struct Start {
 /// A connection for one try.
 enum Checkout {
     H1(Box<Connection>),
-    H2(Shared),
+    H2(Lease),
 }
 
 /// New connections tried when the one taken was closed before the request was sent.
@@ -333,20 +337,15 @@ impl Settings {
                 sent.map(|response| response.map(Source::H1))
                     .map_err(|failed| explain(failed, endpoint, exchange))
             }
-            Checkout::H2(mut shared) => {
+            Checkout::H2(lease) => {
                 outgoing::for_h2(&mut request, endpoint, line.host(), &exchange.hop)?;
-                let spare = attempt::copy(&request);
-                let stream = shared.stream();
-                let sending = shared.sender.try_send_request(request);
-                let sent = within(self.timeouts, exchange, now, pin!(sending)).await?;
-                let source = |incoming| Source::H2 { incoming, _stream: stream };
-                sent.map(|response| response.map(source)).map_err(|mut error| {
-                    let unsent = error.take_message().map(Box::new);
-                    // A stream may end for any reason: only the upstream's word makes it safe.
-                    let spare = spare.filter(|_| attempt::is_unprocessed(error.error()));
-                    let error = classify(error.error(), endpoint, exchange);
-                    Failure { error, unsent: unsent.is_some(), again: unsent.or(spare) }
-                })
+                let interim = Interim::new(Arc::clone(exchange));
+                let sent = match lease.send(request, interim) {
+                    Ok(sending) => within(self.timeouts, exchange, now, pin!(sending)).await?,
+                    Err(failed) => Err(failed),
+                };
+                sent.map(|response| response.map(Source::H2))
+                    .map_err(|failed| explain_h2(failed, endpoint, exchange))
             }
         };
         judge(sent, exchange, now)
@@ -429,21 +428,21 @@ async fn checkout(endpoint: &Arc<Endpoint>, exchange: &Exchange) -> Result<Check
         }
         return open(endpoint, exchange).await;
     }
-    if let Some(shared) = endpoint.pool.take_h2() {
+    if let Some(lease) = endpoint.pool.take_h2() {
         note_try(exchange, endpoint);
-        return Ok(Checkout::H2(shared));
+        return Ok(Checkout::H2(lease));
     }
     let _opening = endpoint.pool.opening().await;
-    if let Some(shared) = endpoint.pool.take_h2() {
+    if let Some(lease) = endpoint.pool.take_h2() {
         note_try(exchange, endpoint);
-        return Ok(Checkout::H2(shared));
+        return Ok(Checkout::H2(lease));
     }
     // A connection of another worker is better than none: these are never given up while used.
     if endpoint.permits.available_permits() == 0
-        && let Some(shared) = endpoint.pool.any_h2()
+        && let Some(lease) = endpoint.pool.any_h2()
     {
         note_try(exchange, endpoint);
-        return Ok(Checkout::H2(shared));
+        return Ok(Checkout::H2(lease));
     }
     open(endpoint, exchange).await
 }
@@ -453,9 +452,9 @@ async fn open(endpoint: &Arc<Endpoint>, exchange: &Exchange) -> Result<Checkout,
     note_try(exchange, endpoint);
     Ok(match connect::open(endpoint, want).await? {
         Opened::H1(connection) => Checkout::H1(connection),
-        Opened::H2(shared) => {
+        Opened::H2(lease) => {
             endpoint.speaks_h2.store(true, std::sync::atomic::Ordering::Relaxed);
-            Checkout::H2(shared)
+            Checkout::H2(lease)
         }
     })
 }

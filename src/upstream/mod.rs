@@ -7,6 +7,7 @@ pub mod dns;
 pub mod endpoint;
 pub mod forward;
 pub(crate) mod http1;
+pub(crate) mod http2;
 pub(crate) mod incoming;
 pub(crate) mod outgoing;
 pub(crate) mod pool;

@@ -99,8 +99,15 @@ pub(crate) fn for_h2(
     parts.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
     *request.uri_mut() = Uri::from_parts(parts)
         .map_err(|_| Error::new(Reason::Internal, "a target that cannot be sent"))?;
+    let headers = request.headers_mut();
+    if headers.contains_key(CONNECTION) {
+        // It was made ready for HTTP/1.1 before.
+        headers.remove(CONNECTION);
+        headers.remove(TRANSFER_ENCODING);
+        headers.remove(EXPECT);
+    }
     if hop.trailers {
-        request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
+        headers.insert(TE, HeaderValue::from_static("trailers"));
     }
     Ok(())
 }

@@ -1,18 +1,14 @@
 //! Connections to one endpoint that wait for a request: one shard per worker, so that a request
 //! finds one on its own core and no lock is ever contended.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
-
-use hyper::client::conn::http2;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::http1::Connection;
+use super::{
+    http1::Connection,
+    http2::{Channel, Lease},
+};
 use crate::{
-    body::Body,
     config::model,
     server::worker::{shard, shards},
 };
@@ -27,7 +23,7 @@ pub(crate) struct Pool {
 #[derive(Debug, Default)]
 struct Shard {
     idle: Mutex<Vec<Idle>>,
-    h2: Mutex<Vec<Shared>>,
+    h2: Mutex<Vec<Channel>>,
     /// One task at a time opens an HTTP/2 connection; the others wait for it and share it.
     opening: tokio::sync::Mutex<()>,
 }
@@ -36,13 +32,6 @@ struct Shard {
 struct Idle {
     connection: Box<Connection>,
     since: Instant,
-}
-
-/// An HTTP/2 connection, shared by its streams.
-#[derive(Clone, Debug)]
-pub(crate) struct Shared {
-    pub(crate) sender: http2::SendRequest<Body>,
-    streams: Arc<AtomicUsize>,
 }
 
 /// Streams on one connection beyond which another is opened. A peer that allows fewer makes the
@@ -90,7 +79,7 @@ impl Pool {
         let mut idle = shard.idle.lock();
         idle.retain_mut(|entry| entry.since.elapsed() < keep && entry.connection.is_quiet());
         drop(idle);
-        shard.h2.lock().retain(|shared| !shared.sender.is_closed());
+        shard.h2.lock().retain(|channel| !channel.is_closed());
     }
 
     /// Closes one idle connection of any worker, to make room.
@@ -102,63 +91,39 @@ impl Pool {
         }
         for shard in &self.shards {
             let mut open = shard.h2.lock();
-            if let Some(at) = open.iter().position(|shared| shared.load() == 0) {
+            if let Some(at) = open.iter().position(|channel| channel.load() == 0) {
                 open.swap_remove(at);
                 return;
             }
         }
     }
 
-    /// The least used HTTP/2 connection of any worker, for when no more may be opened.
-    pub(crate) fn any_h2(&self) -> Option<Shared> {
+    /// A place on the least used HTTP/2 connection of any worker, for when no more may be opened.
+    pub(crate) fn any_h2(&self) -> Option<Lease> {
         let open = self.shards.iter().flat_map(|shard| shard.h2.lock().clone());
-        open.filter(|shared| !shared.sender.is_closed()).min_by_key(Shared::load)
+        open.filter(|channel| !channel.is_closed()).min_by_key(Channel::load)?.lease()
     }
 
-    /// An HTTP/2 connection with room for one more stream.
-    pub(crate) fn take_h2(&self) -> Option<Shared> {
+    /// A place on an HTTP/2 connection with room for one more stream.
+    pub(crate) fn take_h2(&self) -> Option<Lease> {
         let mut open = self.shard().h2.lock();
-        open.retain(|shared| !shared.sender.is_closed());
-        open.iter().find(|shared| shared.has_room()).cloned()
+        loop {
+            open.retain(|channel| !channel.is_closed());
+            let channel = open.iter().find(|channel| channel.load() < STREAMS)?;
+            // Without one it turns out to be closed.
+            if let Some(lease) = channel.lease() {
+                return Some(lease);
+            }
+        }
     }
 
     /// Shares a new HTTP/2 connection.
-    pub(crate) fn put_h2(&self, sender: http2::SendRequest<Body>) -> Shared {
-        let shared = Shared { sender, streams: Arc::default() };
-        self.shard().h2.lock().push(shared.clone());
-        shared
+    pub(crate) fn put_h2(&self, channel: Channel) {
+        self.shard().h2.lock().push(channel);
     }
 
     /// The right to open an HTTP/2 connection for this worker.
     pub(crate) async fn opening(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.shard().opening.lock().await
-    }
-}
-
-// === impl Shared ===
-
-impl Shared {
-    fn has_room(&self) -> bool {
-        self.load() < STREAMS
-    }
-
-    fn load(&self) -> usize {
-        self.streams.load(Ordering::Relaxed)
-    }
-
-    /// Counts a stream until the guard is dropped.
-    pub(crate) fn stream(&self) -> Stream {
-        self.streams.fetch_add(1, Ordering::Relaxed);
-        Stream(Arc::clone(&self.streams))
-    }
-}
-
-/// One stream of an HTTP/2 connection.
-#[derive(Debug)]
-pub(crate) struct Stream(Arc<AtomicUsize>);
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -9,20 +9,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
+use http_body::{Frame, SizeHint};
 use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Instant, Sleep},
 };
 
-use super::{
-    attempt::reason_of,
-    endpoint::InFlight,
-    http1::{Answer, Cause},
-    incoming,
-    pool::Stream,
-};
+use super::{endpoint::InFlight, http1, http2, incoming};
 use crate::{
     body::BoxError,
     error::{Error, Reason},
@@ -39,9 +32,9 @@ pub(crate) struct Held {
 /// Where the body of an answer comes from.
 pub(crate) enum Source {
     /// A connection of its own.
-    H1(Answer),
+    H1(http1::Answer),
     /// One stream of a shared connection.
-    H2 { incoming: Incoming, _stream: Stream },
+    H2(http2::Answer),
 }
 
 /// The body of an upstream's answer.
@@ -72,34 +65,24 @@ impl Source {
         match self {
             Self::H1(answer) => answer
                 .poll_frame(cx)
-                .map_err(|cause: Cause| (cause.reason(), BoxError::from(cause))),
-            Self::H2 { incoming, .. } => {
-                let frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
-                Poll::Ready(match frame {
-                    // hyper takes a reset without an error for the end of a body. Only END_STREAM is one.
-                    None if !incoming.is_end_stream() => {
-                        let error = Error::new(Reason::UpstreamReset, "reset half-way");
-                        Some(Err((Reason::UpstreamReset, error.into())))
-                    }
-                    frame => frame.map(|frame| {
-                        frame.map_err(|error| (reason_of(&error), BoxError::from(error)))
-                    }),
-                })
-            }
+                .map_err(|cause: http1::Cause| (cause.reason(), BoxError::from(cause))),
+            Self::H2(answer) => answer
+                .poll_frame(cx)
+                .map_err(|cause: http2::Cause| (cause.reason(), BoxError::from(cause))),
         }
     }
 
     fn is_end(&self) -> bool {
         match self {
             Self::H1(answer) => answer.is_end(),
-            Self::H2 { incoming, .. } => incoming.is_end_stream(),
+            Self::H2(answer) => answer.is_end(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::H1(answer) => answer.size_hint(),
-            Self::H2 { incoming, .. } => incoming.size_hint(),
+            Self::H2(answer) => answer.size_hint(),
         }
     }
 }
