@@ -67,14 +67,17 @@ impl RequestId {
         good.then(|| Self(Text::Given(value.clone())))
     }
 
-    /// The id as a header value.
+    /// The id as a header value. No two requests have the same: HTTP/2 must not keep it in its tables,
+    /// where it would push out what comes again.
     pub fn to_header(&self) -> HeaderValue {
-        match &self.0 {
+        let mut value = match &self.0 {
             Text::Own(text) => {
                 HeaderValue::from_bytes(text).expect("hexadecimal digits and dashes are visible")
             }
             Text::Given(value) => value.clone(),
-        }
+        };
+        value.set_sensitive(true);
+        value
     }
 
     /// The id as bytes, all of them visible ASCII.

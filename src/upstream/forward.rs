@@ -1,9 +1,8 @@
 //! The innermost service of a forwarding route: an upstream by weight, an endpoint by its balancer,
 //! a connection from the pool or a new one, and the exchange over it.
 //!
-//! Nearly every request finds a turn and an idle connection at once; it takes the direct way, whose
-//! future is small. Everything else (waiting, connecting, HTTP/2, tunnels, a second try) is the long
-//! way.
+//! Nearly every request finds a turn and a connection at once; it takes the direct way, whose future is
+//! small. Everything else (waiting, connecting, tunnels, a second try) is the long way.
 
 use std::{
     cell::Cell,
@@ -63,10 +62,9 @@ pub struct Forward {
     settings: Arc<Settings>,
 }
 
-/// Everything a request needs to go out at once.
+/// Everything a request needs to go out at once, beside its connection.
 struct Line {
     exchange: Arc<Exchange>,
-    connection: Box<Connection>,
     now: Instant,
     in_flight: InFlight,
     permit: OwnedSemaphorePermit,
@@ -125,7 +123,10 @@ impl Service<Request> for Forward {
 
     fn call(&mut self, request: Request) -> BoxFuture<Error> {
         match self.settings.line(&request) {
-            Ok(line) => direct(&self.settings, line, request),
+            Ok((line, Checkout::H1(connection))) => {
+                direct(&self.settings, line, connection, request)
+            }
+            Ok((line, Checkout::H2(lease))) => direct_h2(&self.settings, line, lease, request),
             Err(start) => {
                 let settings = Arc::clone(&self.settings);
                 Box::pin(async move { settings.forward(request, start).await })
@@ -137,14 +138,19 @@ impl Service<Request> for Forward {
 // === the direct way ===
 
 /// Sends a request over an idle connection.
-fn direct(settings: &Arc<Settings>, line: Line, mut request: Request) -> BoxFuture<Error> {
-    let Line { exchange, connection, now, in_flight, permit } = line;
+fn direct(
+    settings: &Arc<Settings>,
+    line: Line,
+    connection: Box<Connection>,
+    mut request: Request,
+) -> BoxFuture<Error> {
+    let Line { exchange, in_flight, .. } = &line;
     outgoing::for_h1(&mut request, &in_flight.0, in_flight.host(), &exchange.hop);
-    let interim = expect::prepare(&mut request, &exchange);
+    let interim = expect::prepare(&mut request, exchange);
     // Not taken: a second try will not find them in the head either.
     let own = |text: &mut Vec<u8>| {
         if exchange.owes(Late::Request) {
-            settings.own.write(text, &exchange);
+            settings.own.write(text, exchange);
         }
     };
     let mut sending = connection.send(request, interim, own);
@@ -152,26 +158,54 @@ fn direct(settings: &Arc<Settings>, line: Line, mut request: Request) -> BoxFutu
     Box::pin(async move {
         // Where it is, not in a place of its own beside it.
         let sending = Pin::new(&mut sending);
-        let sent = within(settings.timeouts, &exchange, now, sending).await?;
+        let sent = within(settings.timeouts, &line.exchange, line.now, sending).await?;
         let sent = sent.map(|response| response.map(Source::H1));
-        let sent = sent.map_err(|failed| explain(failed, &in_flight.0, &exchange));
-        match judge(sent, &exchange, now) {
-            Ok(response) => {
-                settings.answer(response, Held { in_flight, _permit: permit }, exchange)
-            }
+        let sent = sent.map_err(|failed| explain(failed, &line.in_flight.0, &line.exchange));
+        match judge(sent, &line.exchange, line.now) {
+            Ok(response) => settings.answer(response, line),
             // Boxed: this hardly ever happens, and its future is large.
-            Err(failure) => {
-                Box::pin(settings.once_more(failure, exchange, in_flight, permit)).await
-            }
+            Err(failure) => Box::pin(settings.once_more(failure, line)).await,
         }
     })
+}
+
+/// Sends a request over a shared connection.
+fn direct_h2(
+    settings: &Arc<Settings>,
+    line: Line,
+    lease: Lease,
+    mut request: Request,
+) -> BoxFuture<Error> {
+    let settings = Arc::clone(settings);
+    let Line { exchange, in_flight, .. } = &line;
+    settings.own.insert_late(request.headers_mut(), exchange);
+    let ready = outgoing::for_h2(&mut request, &in_flight.0, in_flight.host(), &exchange.hop);
+    if let Err(error) = ready {
+        return Box::pin(std::future::ready(Err(error)));
+    }
+    match lease.send(request, Interim::new(Arc::clone(exchange))) {
+        Ok(mut sending) => Box::pin(async move {
+            let sending = Pin::new(&mut sending);
+            let sent = within(settings.timeouts, &line.exchange, line.now, sending).await?;
+            let sent = sent.map(|response| response.map(Source::H2));
+            let sent = sent.map_err(|failed| explain_h2(failed, &line.in_flight.0, &line.exchange));
+            match judge(sent, &line.exchange, line.now) {
+                Ok(response) => settings.answer(response, line),
+                Err(failure) => Box::pin(settings.once_more(failure, line)).await,
+            }
+        }),
+        Err(failed) => {
+            let failure = explain_h2(failed, &in_flight.0, exchange);
+            Box::pin(async move { settings.once_more(failure, line).await })
+        }
+    }
 }
 
 // === impl Settings ===
 
 impl Settings {
     /// Everything the request needs, if all of it is there without waiting.
-    fn line(&self, request: &Request) -> Result<Line, Start> {
+    fn line(&self, request: &Request) -> Result<(Line, Checkout), Start> {
         let Some(exchange) = exchange_of(request) else { return Err(Start::default()) };
         if exchange.hop.upgrade.is_some() || *request.method() == http::Method::CONNECT {
             return Err(Start::default());
@@ -180,18 +214,20 @@ impl Settings {
         let start = |endpoint| Start { upstream: Some(Arc::clone(upstream)), endpoint };
         let Some(permit) = upstream.admission.try_enter() else { return Err(start(None)) };
         let Ok((endpoint, at)) = choose(upstream, &[]) else { return Err(start(None)) };
-        if endpoint.wants_h2(exchange.grpc) {
-            return Err(start(Some(at)));
-        }
         let now = Instant::now();
-        let Some(connection) = endpoint.pool.take(now) else { return Err(start(Some(at))) };
+        let checkout = if endpoint.wants_h2(exchange.grpc) {
+            endpoint.pool.take_h2().map(Checkout::H2)
+        } else {
+            endpoint.pool.take(now).map(Checkout::H1)
+        };
+        let Some(checkout) = checkout else { return Err(start(Some(at))) };
         exchange.note(|outcome| {
             outcome.upstream = Some(Arc::clone(&upstream.name));
             outcome.endpoint = Some(Arc::clone(&endpoint.name));
             outcome.tries += 1;
         });
         let in_flight = InFlight::new(Arc::clone(endpoint), Arc::clone(upstream));
-        Ok(Line { exchange: Arc::clone(exchange), connection, now, in_flight, permit })
+        Ok((Line { exchange: Arc::clone(exchange), now, in_flight, permit }, checkout))
     }
 
     /// The long way.
@@ -210,21 +246,16 @@ impl Settings {
         let permit = upstream.admission.enter(upstream.connect_timeout).await?;
         let (endpoint, checkout) = self.reach(upstream, start.endpoint, &exchange).await?;
         let in_flight = InFlight::new(endpoint, Arc::clone(upstream));
-        match self.send(&in_flight, checkout, request, &exchange).await {
-            Ok(response) => self.answer(response, Held { in_flight, _permit: permit }, exchange),
-            Err(failure) => self.once_more(failure, exchange, in_flight, permit).await,
+        let line = Line { exchange, now: Instant::now(), in_flight, permit };
+        match self.send(&line, checkout, request).await {
+            Ok(response) => self.answer(response, line),
+            Err(failure) => self.once_more(failure, line).await,
         }
     }
 
     /// A pooled connection was closed under the request, or the upstream did not act on it: again, on
     /// another one.
-    async fn once_more(
-        &self,
-        mut failure: Failure,
-        exchange: Arc<Exchange>,
-        in_flight: InFlight,
-        permit: OwnedSemaphorePermit,
-    ) -> Result<Response, Error> {
+    async fn once_more(&self, mut failure: Failure, mut line: Line) -> Result<Response, Error> {
         // An upstream that closes everything it accepts must not keep us busy for ever.
         let mut repeated = false;
         for _ in 0..REPEATS {
@@ -233,17 +264,16 @@ impl Settings {
                 break;
             };
             repeated |= !unsent;
-            self.own.insert_late(again.headers_mut(), &exchange);
-            let endpoint = &in_flight.0;
-            let checkout = if endpoint.wants_h2(exchange.grpc) {
-                checkout(endpoint, &exchange).await?
+            self.own.insert_late(again.headers_mut(), &line.exchange);
+            let endpoint = &line.in_flight.0;
+            let checkout = if endpoint.wants_h2(line.exchange.grpc) {
+                checkout(endpoint, &line.exchange).await?
             } else {
-                open(endpoint, &exchange).await?
+                open(endpoint, &line.exchange).await?
             };
-            match self.send(&in_flight, checkout, *again, &exchange).await {
-                Ok(response) => {
-                    return self.answer(response, Held { in_flight, _permit: permit }, exchange);
-                }
+            line.now = Instant::now();
+            match self.send(&line, checkout, *again).await {
+                Ok(response) => return self.answer(response, line),
                 Err(next) => failure = next,
             }
         }
@@ -321,16 +351,15 @@ impl Settings {
     /// One try.
     async fn send(
         &self,
-        line: &InFlight,
+        line: &Line,
         checkout: Checkout,
         mut request: Request,
-        exchange: &Arc<Exchange>,
     ) -> Result<http::Response<Source>, Failure> {
-        let now = Instant::now();
-        let endpoint = &line.0;
+        let Line { exchange, now, in_flight, .. } = line;
+        let (endpoint, now) = (&in_flight.0, *now);
         let sent = match checkout {
             Checkout::H1(connection) => {
-                outgoing::for_h1(&mut request, endpoint, line.host(), &exchange.hop);
+                outgoing::for_h1(&mut request, endpoint, in_flight.host(), &exchange.hop);
                 let interim = expect::prepare(&mut request, exchange);
                 let sending = connection.send(request, interim, |_| ());
                 let sent = within(self.timeouts, exchange, now, pin!(sending)).await?;
@@ -338,7 +367,7 @@ impl Settings {
                     .map_err(|failed| explain(failed, endpoint, exchange))
             }
             Checkout::H2(lease) => {
-                outgoing::for_h2(&mut request, endpoint, line.host(), &exchange.hop)?;
+                outgoing::for_h2(&mut request, endpoint, in_flight.host(), &exchange.hop)?;
                 let interim = Interim::new(Arc::clone(exchange));
                 let sent = match lease.send(request, interim) {
                     Ok(sending) => within(self.timeouts, exchange, now, pin!(sending)).await?,
@@ -352,12 +381,9 @@ impl Settings {
     }
 
     /// What came back, if it may go on. If not, what is held is dropped, and the connection with it.
-    fn answer(
-        &self,
-        mut response: http::Response<Source>,
-        held: Held,
-        exchange: Arc<Exchange>,
-    ) -> Result<Response, Error> {
+    fn answer(&self, mut response: http::Response<Source>, line: Line) -> Result<Response, Error> {
+        let Line { exchange, in_flight, permit, .. } = line;
+        let held = Held { in_flight, _permit: permit };
         let stream = self.finish(&mut response, &exchange)?;
         let idle = self.idle_of(stream || exchange.grpc);
         Ok(response.map(|source| Body::upstream(UpstreamBody::new(source, held, exchange, idle))))
