@@ -27,7 +27,7 @@ pub(crate) struct Sending {
     upload: Option<Upload>,
     /// What tells that the stream was opened, while it waits for that.
     opening: Option<SendRequest<Bytes>>,
-    /// The head, for another try. Boxed, so that this is small.
+    /// The same once more, if it may be repeated. Boxed, so that this is small.
     spare: Option<Box<Request>>,
     interim: Interim,
 }
@@ -61,7 +61,7 @@ impl Lease {
         add_length(&mut request);
         let waits = self.place.is_last(&self.sender);
         let may_repeat = request.body().is_empty() && is_idempotent(request.method());
-        let spare = (waits || may_repeat).then(|| copy(&request));
+        let spare = may_repeat.then(|| copy(&request));
         let (head, body) = request.into_parts();
         let empty = body.is_empty();
         let sent = self.sender.send_request(http::Request::from_parts(head, ()), empty);
@@ -124,7 +124,11 @@ impl Sending {
     ) -> Poll<Result<http::Response<h2::RecvStream>, Cause>> {
         if let Some(sender) = &mut self.opening {
             // The peer takes so many streams at a time.
-            ready!(sender.poll_ready(cx)).map_err(Cause::Stream)?;
+            let closed = ready!(sender.poll_ready(cx)).is_err();
+            if closed && let Poll::Ready(result) = Pin::new(&mut self.response).poll(cx) {
+                return Poll::Ready(result.map_err(Cause::Stream));
+            }
+            // After a farewell it may be opened as well.
             self.opening = None;
         }
         if let Some(upload) = &mut self.upload
@@ -141,19 +145,11 @@ impl Sending {
 
     /// Says whether the request may be sent over another connection.
     fn fail(&mut self, cause: Cause) -> Failed {
+        // What h2 has taken may be on its way a moment before it is lost: that is no more than likely to be
+        // unsent, which will do for what may be repeated.
         let unsent = self.opening.take().is_some();
-        let has_body = self.upload.is_some();
-        let mut again = self.spare.take();
-        if let Some(request) = &mut again
-            && let Some(upload) = self.upload.take()
-        {
-            *request.body_mut() = upload.into_body();
-        }
         // A stream may end for any reason: only the upstream's word makes it safe.
-        let may = |request: &Request| {
-            unsent || !has_body && is_idempotent(request.method()) && cause.is_unprocessed()
-        };
-        let again = again.filter(|request| may(request));
-        Failed { cause, again, unsent }
+        let may = unsent || cause.is_unprocessed();
+        Failed { cause, again: self.spare.take().filter(|_| may), unsent }
     }
 }

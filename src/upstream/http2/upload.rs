@@ -29,11 +29,6 @@ impl Upload {
         Self { body, stream, piece: None, begun: false }
     }
 
-    /// The body, of which nothing was sent yet.
-    pub(super) fn into_body(self) -> Body {
-        self.body
-    }
-
     /// Sends what there is. Ready when that was all, or when nobody wants the rest: the answer says why. An
     /// error of the body has reset the stream.
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
