@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderValue, Request};
 use crate::support::{
     certs::Issued,
     h2client::H2,
+    h2upstream::{END_HEADERS, H2Peer, HEADERS, field},
     http::Response,
     prelude::*,
     tls,
@@ -320,4 +321,33 @@ fn bodies_are_held_back_stream_by_stream() {
         let grown = gateway.usage().resident.saturating_sub(before);
         assert!(grown < 32 * 1024, "memory grew by {grown} KiB while 128 MiB passed");
     });
+}
+
+#[test]
+fn interim_answers_of_an_upstream_are_passed_on_and_limited() {
+    let upstream = Raw::serve(|peer| {
+        let Some(mut h2) = H2Peer::accept(peer) else { return };
+        for times in [1, 16, 17] {
+            let Some(stream) = h2.request() else { return };
+            let hint = [field(":status", "103"), field("link", "</a.css>")].concat();
+            for _ in 0..times {
+                h2.send(HEADERS, END_HEADERS, stream, &hint);
+            }
+            h2.ok(stream, b"ok");
+        }
+    });
+    let gateway = Gateway::start(&format!(
+        "listeners: {{ http: {{ address: \"127.0.0.1:0\" }} }}\n\
+         upstreams: {{ app: {{ endpoints: [\"h2c://{}\"] }} }}\nroutes: {{ app: {{ to: app }} }}\n",
+        upstream.address()
+    ));
+    for times in [1, 16] {
+        let answer = gateway.get("h", "/");
+        assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
+        assert_eq!(answer.interim.len(), times);
+        assert_eq!(answer.interim[0].word(1), "103");
+        assert_eq!(answer.interim[0].get("link"), Some("</a.css>"));
+    }
+    let answer = gateway.get("h", "/");
+    assert_eq!((answer.status, answer.reason().as_str()), (502, "bad_response"));
 }
