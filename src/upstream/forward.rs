@@ -178,6 +178,8 @@ fn direct_h2(
 ) -> BoxFuture<Error> {
     let settings = Arc::clone(settings);
     let Line { exchange, in_flight, .. } = &line;
+    // The wire may wait for this word before it reads on.
+    exchange.decide_upgrade(Upgrade::Refused);
     settings.own.insert_late(request.headers_mut(), exchange);
     let ready = outgoing::for_h2(&mut request, &in_flight.0, in_flight.host(), &exchange.hop);
     if let Err(error) = ready {

@@ -341,13 +341,15 @@ fn interim_answers_of_an_upstream_are_passed_on_and_limited() {
          upstreams: {{ app: {{ endpoints: [\"h2c://{}\"] }} }}\nroutes: {{ app: {{ to: app }} }}\n",
         upstream.address()
     ));
+    // One connection of the client, so one worker and one connection of the upstream.
+    let mut client = gateway.client();
     for times in [1, 16] {
-        let answer = gateway.get("h", "/");
+        let answer = client.get("h", "/");
         assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
         assert_eq!(answer.interim.len(), times);
         assert_eq!(answer.interim[0].word(1), "103");
         assert_eq!(answer.interim[0].get("link"), Some("</a.css>"));
     }
-    let answer = gateway.get("h", "/");
+    let answer = client.get("h", "/");
     assert_eq!((answer.status, answer.reason().as_str()), (502, "bad_response"));
 }
