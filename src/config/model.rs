@@ -255,6 +255,10 @@ pub enum Balance {
     LeastRequests,
     /// At random, by weight.
     Random,
+    /// Power of two choices by latency and requests in flight.
+    PeakEwma,
+    /// The same key to the same endpoint.
+    Hash,
 }
 
 /// HTTP version towards an upstream.

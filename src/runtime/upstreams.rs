@@ -17,7 +17,7 @@ use crate::{
     },
     upstream::{
         Admission, Upstream,
-        balance::Balancer,
+        balance::{Balancer, Member},
         dns::Resolver,
         endpoint::{Endpoint, Shape, TlsClient, Wire},
         tls,
@@ -48,11 +48,15 @@ fn compile_one(
     found: &mut Diagnostics,
 ) -> Upstream {
     let mut endpoints = Vec::new();
-    let mut weights = Vec::new();
+    let mut members = Vec::new();
     for endpoint in &settings.endpoints {
         if let Some(compiled) = compile_endpoint(endpoint, settings, old, resolver, found) {
             endpoints.push(compiled);
-            weights.push((endpoint.weight, endpoint.backup));
+            members.push(Member {
+                name: &endpoint.url.value,
+                weight: endpoint.weight,
+                priority: if endpoint.backup { Member::BACKUP } else { 0 },
+            });
         }
     }
     let limits = settings.limits;
@@ -63,7 +67,7 @@ fn compile_one(
     Upstream {
         name: Arc::clone(name),
         endpoints,
-        balancer: Balancer::new(settings.balance, &weights),
+        balancer: Balancer::new(settings.balance, &members),
         host_header: settings.host_header.clone(),
         connect_timeout: settings.connect_timeout,
         admission,

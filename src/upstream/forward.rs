@@ -19,6 +19,7 @@ use tower::Service;
 use super::{
     Upstream,
     attempt::{Failure, explain, explain_h2, within},
+    balance::View,
     connect::{self, Opened, Want},
     endpoint::{Endpoint, InFlight},
     http1::Connection,
@@ -437,13 +438,29 @@ fn judge(
 
 // === endpoints and connections ===
 
+/// The endpoints as the balancer sees them: all but those that this request could not connect to.
+struct Untried<'u> {
+    upstream: &'u Upstream,
+    tried: &'u [usize],
+}
+
+impl View for Untried<'_> {
+    fn load(&self, at: usize) -> usize {
+        self.upstream.endpoints[at].load()
+    }
+
+    fn usable(&self, at: usize) -> bool {
+        !self.tried.contains(&at)
+    }
+}
+
 fn choose<'u>(
     upstream: &'u Arc<Upstream>,
     tried: &[usize],
 ) -> Result<(&'u Arc<Endpoint>, usize), Error> {
     let at = upstream
         .balancer
-        .pick(|at| upstream.endpoints[at].load(), |at| !tried.contains(&at), random())
+        .pick(&Untried { upstream, tried }, None, random())
         .ok_or_else(|| Error::new(Reason::NoEndpoint, "no endpoint has a weight"))?;
     Ok((&upstream.endpoints[at], at))
 }
