@@ -76,7 +76,10 @@ impl Table {
     /// The member that has a key; if it is not usable, the next best for the key's slot.
     pub(super) fn pick(&self, key: u64, usable: impl Fn(usize) -> bool) -> Option<usize> {
         // Again, for a key may be anything.
-        let slot = mix(key) >> (u64::BITS - SLOT_BITS);
+        self.owner(mix(key) >> (u64::BITS - SLOT_BITS), usable)
+    }
+
+    fn owner(&self, slot: u64, usable: impl Fn(usize) -> bool) -> Option<usize> {
         let winner = self.slots.get(usize::try_from(slot).unwrap_or(0));
         match winner.map(|it| usize::from(*it)).filter(|it| usable(*it)) {
             Some(winner) => Some(winner),
@@ -135,12 +138,7 @@ mod tests {
 
     /// The owner of every slot, by name.
     fn owners<'m>(table: &Table, members: &'m [Named], lost: Option<usize>) -> Vec<&'m str> {
-        let owner = |slot| {
-            let usable = |it| Some(it) != lost;
-            let slot = usize::try_from(slot).unwrap_or(0);
-            let winner = table.slots.get(slot).map(|it| usize::from(*it)).filter(|it| usable(*it));
-            winner.or_else(|| table.race(slot as u64, usable))
-        };
+        let owner = |slot| table.owner(slot, |it| Some(it) != lost);
         (0..1u64 << SLOT_BITS)
             .map(|slot| owner(slot).map(|it| members[it].0.as_str()).unwrap_or_default())
             .collect()
