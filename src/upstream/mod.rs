@@ -2,9 +2,13 @@
 
 pub(crate) mod attempt;
 pub mod balance;
+#[allow(dead_code)] // until forwarding asks it
+pub(crate) mod breaker;
 pub mod connect;
 pub mod dns;
 pub mod endpoint;
+#[allow(dead_code)]
+pub(crate) mod fixed;
 pub mod forward;
 pub(crate) mod http1;
 pub(crate) mod http2;
@@ -13,6 +17,8 @@ pub(crate) mod outgoing;
 pub(crate) mod pool;
 pub(crate) mod response_body;
 pub(crate) mod switch;
+#[allow(dead_code)]
+pub(crate) mod ticks;
 pub mod tls;
 pub(crate) mod tunnel;
 
