@@ -14,6 +14,8 @@ pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod incoming;
 pub(crate) mod outgoing;
+#[allow(dead_code)]
+pub(crate) mod outlier;
 pub(crate) mod pool;
 pub(crate) mod response_body;
 pub(crate) mod switch;
