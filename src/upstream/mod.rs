@@ -10,6 +10,8 @@ pub mod endpoint;
 #[allow(dead_code)]
 pub(crate) mod fixed;
 pub mod forward;
+#[allow(dead_code)]
+pub(crate) mod health;
 pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod incoming;
