@@ -20,6 +20,8 @@ pub(crate) mod outgoing;
 pub(crate) mod outlier;
 pub(crate) mod pool;
 pub(crate) mod response_body;
+#[allow(dead_code)]
+pub(crate) mod retry;
 pub(crate) mod switch;
 #[allow(dead_code)]
 pub(crate) mod ticks;
