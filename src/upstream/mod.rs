@@ -15,6 +15,8 @@ pub(crate) mod health;
 pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod incoming;
+#[allow(dead_code)]
+pub(crate) mod latency;
 pub(crate) mod outgoing;
 #[allow(dead_code)]
 pub(crate) mod outlier;
