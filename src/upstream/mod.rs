@@ -24,6 +24,8 @@ pub(crate) mod pool;
 pub(crate) mod response_body;
 #[allow(dead_code)]
 pub(crate) mod retry;
+#[allow(dead_code)]
+pub(crate) mod sticky;
 pub(crate) mod switch;
 #[allow(dead_code)]
 pub(crate) mod ticks;
