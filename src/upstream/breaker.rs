@@ -5,7 +5,7 @@
 //! The machine is Nygard's (*Release It!*) in the form of resilience4j: closed, a sliding window
 //! counts; open, everything is refused for `open_for`; half-open, a few probes decide. As there,
 //! the share is judged at every result, the good ones too: one of them may complete
-//! `min_requests`. A closed breaker costs a request two loads and an addition.
+//! `min_requests`. A closed breaker costs a request a few loads and one addition.
 
 mod window;
 

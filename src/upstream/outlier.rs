@@ -1,6 +1,6 @@
 //! Passive ejection: an endpoint that fails several times in a row is taken out of rotation for a
-//! while. It stands behind the choice of an endpoint and is told how each try went; the balancer asks
-//! it whether the endpoint may be chosen.
+//! while. It stands behind the choice of an endpoint and is told how each try went; the balancer
+//! asks it whether the endpoint may be chosen.
 //!
 //! As Envoy's outlier detection (consecutive failures): each ejection that follows soon lasts twice
 //! as long, and each `eject_for` of good health takes one doubling back. The cap on what may be out
@@ -95,8 +95,8 @@ impl Outlier {
         }
     }
 
-    /// A try failed. `census` counts the upstream's endpoints at `now`; it is called when this one is
-    /// to be ejected, under the lock, so that no other thread ejects meanwhile.
+    /// A try failed. `census` counts the upstream's endpoints at `now`; it is called when this one
+    /// is to be ejected, under the lock, so that no other thread ejects meanwhile.
     pub(crate) fn failed(
         &self,
         now: Instant,

@@ -1,10 +1,10 @@
 //! The value of a sticky cookie: it brings a client back to the endpoint that answered it first. It
 //! stands before the balancer, which is asked only when the cookie names no endpoint that is there.
 //!
-//! The value is a keyed hash (HMAC-SHA-256, RFC 2104, cut to 128 bits as its section 5 allows) of the
-//! names of the upstream and the endpoint. So it tells nobody the name, no client can make one up
-//! for an endpoint it would like, and it means the same endpoint when others come and go. Nothing
-//! in it ends it: that is the cookie's `Max-Age`.
+//! The value is a keyed hash (HMAC-SHA-256, RFC 2104, cut to 128 bits as its section 5 allows) of
+//! the names of the upstream and the endpoint. So it tells nobody the name, no client can make one
+//! up for an endpoint it would like, and it means the same endpoint when others come and go.
+//! Nothing in it ends it: that is the cookie's `Max-Age`.
 
 use std::collections::HashMap;
 
@@ -141,7 +141,7 @@ mod tests {
         ) {
             let values: HashSet<_> = parts
                 .iter()
-                .map(|(secret, upstream, endpoint)| seal(&key(secret.as_bytes()), upstream, endpoint))
+                .map(|(secret, upstream, name)| seal(&key(secret.as_bytes()), upstream, name))
                 .collect();
             prop_assert_eq!(values.len(), parts.len());
         }

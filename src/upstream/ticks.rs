@@ -1,6 +1,7 @@
-//! Time in even stretches, for sums that forget: whoever counts something asks for the number of the
-//! present stretch, and the first to ask in a new one empties what is to be used again. In the
-//! usual case that is one load and one multiplication; nobody ever waits for another thread.
+//! Time in even stretches, for sums that forget: whoever counts something asks for the number of
+//! the present stretch, and the first to ask in a new one empties what is to be used again. It
+//! stands under the breaker, the retry budget and the latencies. In the usual case it is one load
+//! and one multiplication; nobody ever waits for another thread.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -48,12 +49,10 @@ impl Ticks {
     #[cold]
     fn turn(&self, passed: u64, kept: u64, clear: impl FnOnce(Stretches)) -> u64 {
         let wanted = passed / self.length;
-        // The clocks of two threads may cross: time only moves on. And while another thread clears,
-        // the old stretch is still good enough.
-        if wanted > self.current.load(Ordering::Relaxed)
-            && !self.turning.swap(true, Ordering::Acquire)
-        {
+        // While another thread clears, the old stretch is still good enough.
+        if !self.turning.swap(true, Ordering::Acquire) {
             let before = self.current.load(Ordering::Relaxed);
+            // The clocks of two threads may cross: time only moves on.
             if wanted > before {
                 clear((before + 1).max((wanted + 1).saturating_sub(kept))..=wanted);
                 self.current.store(wanted, Ordering::Release);
@@ -112,6 +111,10 @@ mod tests {
                 scope.spawn(|| {
                     for at in 0..30_000 {
                         ticks.at(start + Duration::from_nanos(at), 10_000, |stretches| {
+                            // Now and then, what another thread might do here, it does.
+                            if stretches.start().is_multiple_of(8) {
+                                thread::yield_now();
+                            }
                             cleared.lock().expect("no panic").extend(stretches);
                         });
                     }

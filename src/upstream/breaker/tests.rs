@@ -109,7 +109,8 @@ proptest! {
         let start = Instant::now();
         let breaker = Arc::new(Breaker::new(settings, start));
         let mut model = Model {
-            settings, state: State::Closed, phase: 0, until: 0, results: vec![], in_flight: 0, good: 0,
+            settings, state: State::Closed, phase: 0, until: 0, results: vec![],
+            in_flight: 0, good: 0,
         };
         let (mut at, mut live) = (0u64, Vec::new());
         for step in steps {
@@ -214,6 +215,29 @@ fn late_results_of_a_closed_breaker_do_not_decide_probes() {
     assert_eq!(breaker.done(probe, Verdict::Good, later), Some(State::Closed));
 }
 
+/// Threads that all see the share reached at once.
+#[test]
+fn only_one_thread_opens_it() {
+    let now = Instant::now();
+    for _ in 0..300 {
+        let breaker = Arc::new(Breaker::new(settings(0.5, 1, 1), now));
+        let ready = AtomicUsize::new(0);
+        let opened: usize = thread::scope(|scope| {
+            let report = || {
+                let Admission::Pass(admitted) = breaker.admit(now) else { panic!("closed") };
+                ready.fetch_add(1, Ordering::Relaxed);
+                while ready.load(Ordering::Relaxed) < 4 {
+                    thread::yield_now();
+                }
+                usize::from(breaker.done(admitted, Verdict::Bad, now).is_some())
+            };
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(report)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
+        });
+        assert_eq!(opened, 1);
+    }
+}
+
 /// Threads that admit, finish and cancel while a common clock runs.
 #[test]
 fn threads_never_get_too_many_probes() {
@@ -250,7 +274,7 @@ fn threads_never_get_too_many_probes() {
                     admitted
                 }
             };
-            if random % 3 == 0 {
+            if random.is_multiple_of(3) {
                 thread::yield_now();
             }
             match random >> 8 & 3 {

@@ -1,5 +1,5 @@
-//! Active health checks: the gateway itself asks each endpoint now and then whether it is well. They
-//! stand beside the requests; the balancer only reads the outcome.
+//! Active health checks: the gateway itself asks each endpoint now and then whether it is well.
+//! They stand beside the requests; the balancer only reads the outcome.
 
 pub(crate) mod schedule;
 pub(crate) mod state;

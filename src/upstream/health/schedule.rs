@@ -6,8 +6,8 @@ use std::time::Duration;
 /// No first check waits longer.
 const FIRST_WITHIN: Duration = Duration::from_secs(1);
 
-/// The pause before the first check: none to speak of, but a thousand endpoints do not get theirs in
-/// the same moment. `random` is any number.
+/// The pause before the first check: none to speak of, but a thousand endpoints do not get theirs
+/// in the same moment. `random` is any number.
 pub(crate) fn first(every: Duration, random: u64) -> Duration {
     part(FIRST_WITHIN.min(every / 10), random)
 }

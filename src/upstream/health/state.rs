@@ -1,6 +1,6 @@
-//! What the checks of one endpoint say about it. One bad check among good ones is no illness and one
-//! good one no cure: as in Envoy and HAProxy (`rise`, `fall`), a change takes several in a row. The
-//! checker of the endpoint observes; all threads read, at the cost of a load.
+//! What the checks of one endpoint say about it. One bad check among good ones is no illness and
+//! one good one no cure: as in Envoy and HAProxy (`rise`, `fall`), a change takes several in a row.
+//! The checker of the endpoint observes; all threads read, at the cost of a load.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -33,8 +33,8 @@ pub(crate) enum Change {
     Unhealthy,
 }
 
-/// The health of one endpoint. It takes the thresholds anew with each check, so it outlives a reload
-/// that changes them.
+/// The health of one endpoint. It takes the thresholds anew with each check, so it outlives a
+/// reload that changes them.
 #[derive(Debug)]
 pub(crate) struct Health {
     healthy: AtomicBool,

@@ -79,8 +79,8 @@ mod tests {
     proptest! {
         #[test]
         fn every_pause_is_in_bounds(
-            retry in 0u32..70, base in 0u64..100_000, max in 0u64..1_000_000, random in any::<u64>(),
-            asked in 0u64..1_000_000,
+            retry in 0u32..70, base in 0u64..100_000, max in 0u64..1_000_000,
+            asked in 0u64..1_000_000, random in any::<u64>(),
         ) {
             let (base, max, asked) = (base as u32 * MS, max as u32 * MS, asked as u32 * MS);
             let own = pause(retry, base, max, random);

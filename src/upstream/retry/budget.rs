@@ -4,10 +4,10 @@
 //! retry and hedge, one for an upstream, shared by all threads and routes.
 //!
 //! Each first try deposits its route's share of a token, a further try takes a whole one. Deposits
-//! live 5 to 10 seconds, in two halves that take turns: so what may be saved is what 10 s of traffic
-//! deposited, at any traffic. A cap of N tokens would be hours of savings for a quiet upstream, and
-//! nothing for a busy one. Besides there are 10 tokens that come back at one a second, so that a
-//! quiet route may try again at all; they are taken last.
+//! live 5 to 10 seconds, in two halves that take turns: so what may be saved is what 10 s of
+//! traffic deposited, at any traffic. A cap of N tokens would be hours of savings for a quiet
+//! upstream, and nothing for a busy one. Besides there are 10 tokens that come back at one a
+//! second, so that a quiet route may try again at all; they are taken last.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -141,6 +141,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_forgotten_first_is_taken_first() {
+        let now = Instant::now();
+        let budget = Budget::new(now);
+        (0..10).for_each(|_| budget.deposit(Share::new(1.0), now));
+        (0..10).for_each(|_| budget.deposit(Share::new(1.0), now + 5 * SECOND));
+        assert!((0..10).all(|_| budget.take(now + 5 * SECOND)));
+        assert_eq!(drain(&budget, now + 10 * SECOND), 10 + 10);
+    }
+
     proptest! {
         #[test]
         fn retries_never_exceed_the_share(
@@ -162,7 +172,8 @@ mod tests {
                         deposits.push((now, share));
                     },
                     _ => {
-                        // What may be taken at once: what was deposited in ten seconds, the reserve.
+                        // What may be taken at once: what was deposited in ten seconds, the
+                        // reserve.
                         let recent = deposits.iter().filter(|(at, _)| now - *at < 10 * SECOND);
                         let most = recent.map(|(_, share)| share).sum::<f64>() + 10.0;
                         let taken = (0..times).filter(|_| budget.take(now)).count() as u32;
@@ -197,7 +208,22 @@ mod tests {
     }
 
     #[test]
-    fn threads_take_no_more_than_there_is() {
+    fn threads_take_all_there_is_and_no_more() {
+        const DEPOSITS: usize = 200_000;
+        let now = Instant::now();
+        let budget = Budget::new(now);
+        let deposit = || (0..DEPOSITS / 4).for_each(|_| budget.deposit(Share::new(0.5), now));
+        thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(deposit))));
+        let take = || (0..DEPOSITS).filter(|_| budget.take(now)).count();
+        let taken: usize = thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
+        });
+        assert_eq!(taken, DEPOSITS / 2 + 10);
+    }
+
+    #[test]
+    fn threads_keep_to_it_while_the_halves_turn() {
         let start = Instant::now();
         let budget = Budget::new(start);
         let taken = AtomicUsize::new(0);
