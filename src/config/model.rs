@@ -7,7 +7,10 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc, time::Du
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
 
+pub use self::resilience::*;
 use super::diagnostic::Place;
+
+mod resilience;
 
 /// A name chosen by the operator: the metric label, log field and identity of the thing it names.
 pub type Name = Arc<str>;
@@ -212,6 +215,18 @@ pub struct Upstream {
     pub limits: UpstreamLimits,
     /// TLS towards it; used for `https` endpoints.
     pub tls: UpstreamTls,
+    /// What `lb: hash` hashes.
+    pub hash_on: Option<HashOn>,
+    /// How long an endpoint that is back warms up.
+    pub slow_start: Option<Duration>,
+    /// A cookie that pins a client to an endpoint.
+    pub sticky: Option<Sticky>,
+    /// Active checks.
+    pub health: Option<Health>,
+    /// Passive ejection.
+    pub outlier: Option<Outlier>,
+    /// Circuit breaker.
+    pub breaker: Option<Breaker>,
 }
 
 /// One endpoint of an upstream.
@@ -229,6 +244,8 @@ pub struct Endpoint {
     pub weight: u32,
     /// Used only when no other endpoint is usable.
     pub backup: bool,
+    /// Used when no endpoint of a lower number is usable.
+    pub priority: u32,
 }
 
 /// What an endpoint connects to.
@@ -339,6 +356,8 @@ pub struct Route {
     pub headers: Headers,
     /// Time limits.
     pub timeouts: Timeouts,
+    /// Further tries.
+    pub retry: Option<Retry>,
     /// Protocols a client may upgrade to, lower case; `websocket` by default.
     pub upgrade: Vec<String>,
     /// Request body limits.

@@ -13,6 +13,7 @@ use super::{
     },
     edge::set,
     reader::{Fields, Owner, Reader, cannot_yet},
+    resilience::range,
     slot::Slot,
 };
 
@@ -99,20 +100,6 @@ fn target(slot: &Slot<'_>) -> Option<AccessTarget> {
             let close = slot.r.propose(other, ["stdout", "stderr"]);
             let help = close.map(|word| format!("did you mean `{word}`?"));
             slot.wrong("stdout, stderr or a path with a `/`", help);
-            None
-        }
-    }
-}
-
-/// `404` or `400-599`.
-fn range(slot: &Slot<'_>) -> Option<(u16, u16)> {
-    let text = slot.text()?;
-    let (from, to) = text.split_once('-').unwrap_or((text, text));
-    let status = |text: &str| text.parse().ok().filter(|status| (100..=599).contains(status));
-    match (status(from), status(to)) {
-        (Some(from), Some(to)) if from <= to => Some((from, to)),
-        _ => {
-            slot.wrong("a status or a range of them", Some("like `404` or `400-599`".to_owned()));
             None
         }
     }

@@ -31,6 +31,7 @@ mod matches;
 mod process;
 mod reader;
 mod records;
+mod resilience;
 mod routes;
 mod slot;
 mod units;

@@ -12,9 +12,9 @@ use http::{HeaderName, HeaderValue};
 use super::{
     super::{
         diagnostic::{Diagnostic, Place},
-        fields::{BODY, DEFAULTS, HEADERS, POLICIES, TIMEOUTS},
+        fields::{BODY, DEFAULTS, HEADERS, POLICIES, RETRY, RETRY_TIMES, TIMEOUTS},
         model::{
-            Balance, BodyRule, HeaderEdits, Headers, HostHeader, Pool, Protocol, Timeouts,
+            Balance, BodyRule, HeaderEdits, Headers, HostHeader, Pool, Protocol, Retry, Timeouts,
             Upstream, UpstreamLimits, UpstreamTls,
         },
         tree::{Entry, Kind, Node},
@@ -22,16 +22,17 @@ use super::{
     Tops,
     edge::set,
     reader::{Fields, Owner, Reader},
+    resilience::{self, retry_builtin},
     slot::Slot,
     twice, units, upstreams,
 };
 
 /// The kinds that can be named in this build.
-const KINDS: [&str; 3] = ["timeouts", "body", "headers"];
+const KINDS: [&str; 4] = ["timeouts", "body", "headers", "retry"];
 
 /// Named policies of all files.
 pub(super) struct Policies<'a> {
-    named: [HashMap<&'a str, &'a Entry>; 3],
+    named: [HashMap<&'a str, &'a Entry>; KINDS.len()],
     used: RefCell<HashSet<(usize, &'a str)>>,
 }
 
@@ -49,6 +50,7 @@ pub(super) struct Defaults {
     pub timeouts: TimeoutsSoFar,
     pub body: BodyRule,
     pub headers: Headers,
+    pub retry: Option<Retry>,
     pub upstream: Upstream,
 }
 
@@ -144,6 +146,12 @@ impl Defaults {
             pool: Pool { idle: Duration::from_secs(60), max_idle: 512 },
             limits: UpstreamLimits { connections: 512, requests: 1024, queue: 256 },
             tls: UpstreamTls { ca: None, client: None, server_name: None, verify: true },
+            hash_on: None,
+            slow_start: None,
+            sticky: None,
+            health: None,
+            outlier: None,
+            breaker: None,
         };
         let value = Timeouts {
             request: None,
@@ -155,6 +163,7 @@ impl Defaults {
             timeouts: TimeoutsSoFar { value, request_at: None, per_try_at: None },
             body: BodyRule { max: Some(10 << 20), buffer: false },
             headers: Headers::default(),
+            retry: None,
             upstream,
         }
     }
@@ -181,9 +190,17 @@ impl Defaults {
             let Some(slot) = f.get(kind) else { continue };
             if kind == "body" && is_size(slot.node) {
                 set(&mut self.body.max, slot.size().map(Some));
+            } else if kind == "retry" && is_number(slot.node) {
+                let ty = &RETRY_TIMES;
+                if let Some(times) = (Slot { ty, ..slot }).count() {
+                    let times = u32::try_from(times).unwrap_or(0);
+                    let retry = self.retry.take();
+                    self.retry = Some(Retry { times, ..retry.unwrap_or_else(|| retry_builtin(times)) });
+                }
             } else if kind != "timeouts" && slot.node.is_none_word() {
                 match kind {
                     "body" => self.body = BodyRule { max: None, buffer: false },
+                    "retry" => self.retry = None,
                     _ => self.headers = Headers::default(),
                 }
             } else if slot.node.text().is_some() {
@@ -197,6 +214,12 @@ impl Defaults {
             }
         }
     }
+}
+
+fn is_number(node: &Node) -> bool {
+    node.text().is_some_and(|text| {
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || b".-".contains(&byte))
+    })
 }
 
 /// A size, or what was meant as one: names have no capital letters.
@@ -213,12 +236,17 @@ fn apply(r: &Reader<'_>, kind: &str, node: &Node, owner: Owner<'_>, onto: &mut D
     let section = match kind {
         "timeouts" => &TIMEOUTS,
         "body" => &BODY,
+        "retry" => &RETRY,
         _ => &HEADERS,
     };
     let Some(f) = r.fields(node, section, owner) else { return };
     match kind {
         "timeouts" => timeouts(&f, &mut onto.timeouts),
         "body" => body(&f, &mut onto.body),
+        "retry" => {
+            let inherited = onto.retry.take();
+            onto.retry = resilience::retry(&f, inherited);
+        }
         _ => {
             if let Some(f) = f.child("request") {
                 merge(&mut onto.headers.request, edits(&f));

@@ -62,6 +62,7 @@ fn route(context: &Context<'_>, entry: &Entry, defaults: &Defaults) -> Option<Ro
         path_rewrite,
         headers: own.headers,
         timeouts: own.timeouts.value,
+        retry: own.retry,
         upgrade: upgrade(&f),
         body: own.body,
         errors: match word {

@@ -13,6 +13,7 @@ use super::{
     edge::{set, wrong_scalar},
     reader::{Fields, Owner, Reader},
     records::Defaults,
+    resilience,
     slot::Slot,
     twice,
 };
@@ -142,6 +143,11 @@ fn endpoint_map(r: &Reader<'_>, f: &Fields<'_>) -> Option<Endpoint> {
     let weight = f.get("weight").and_then(|slot| slot.int());
     set(&mut made.weight, weight.and_then(|weight| u32::try_from(weight).ok()));
     set(&mut made.backup, f.get("backup").and_then(|slot| slot.bool()));
+    let priority = f.get("priority").and_then(|slot| slot.int());
+    set(&mut made.priority, priority.and_then(|number| u32::try_from(number).ok()));
+    if let (Some(backup), true) = (f.get("backup"), made.backup && made.priority > 0) {
+        backup.error(format!("{} is both backup and has a priority", f.owner), None);
+    }
     Some(made)
 }
 
@@ -149,7 +155,7 @@ fn endpoint(r: &Reader<'_>, node: &Node, text: &str, place: Place) -> Option<End
     match address::endpoint(text) {
         Ok(address::EndpointUrl { name, tls, h2c, target }) => {
             let url = Located { value: name, place };
-            Some(Endpoint { url, tls, h2c, target, weight: 1, backup: false })
+            Some(Endpoint { url, tls, h2c, target, weight: 1, backup: false, priority: 0 })
         }
         Err(wrong) => {
             wrong_scalar(r, node, place, wrong, "a URL of an endpoint");
@@ -163,6 +169,8 @@ pub(super) fn settings(f: &Fields<'_>, it: &mut Upstream) {
     let balance = f.get("lb").and_then(|slot| slot.word()).map(|word| match word {
         "round_robin" => Balance::RoundRobin,
         "random" => Balance::Random,
+        "peak_ewma" => Balance::PeakEwma,
+        "hash" => Balance::Hash,
         _ => Balance::LeastRequests,
     });
     set(&mut it.balance, balance);
@@ -186,6 +194,7 @@ pub(super) fn settings(f: &Fields<'_>, it: &mut Upstream) {
     if let Some(tls) = f.child("tls") {
         tls_settings(&tls, it);
     }
+    resilience::upstream(f, it);
 }
 
 fn tls_settings(f: &Fields<'_>, it: &mut Upstream) {

@@ -17,7 +17,7 @@ pub(crate) static POLICIES: Section = Section {
         later("compress", Type::Named(&COMPRESS), "answers compressed"),
         field("body", Type::Named(&BODY), "", "request body limits; merge by field"),
         field("timeouts", Type::Named(&TIMEOUTS), "", "time limits; merge by field"),
-        later("retry", Type::Named(&RETRY), "further tries"),
+        field("retry", Type::Named(&RETRY), "", "further tries"),
     ],
 };
 
@@ -188,15 +188,29 @@ pub(crate) static COMPRESS: Section = Section {
     ],
 };
 
+/// The short form of `retry`.
+pub(crate) static RETRY_TIMES: Type = Type::Int(0, 10);
+
 pub(crate) static RETRY: Section = Section {
     name: "`retry`",
     fields: &[
-        later("times", Type::Int(0, 10), "extra tries"),
-        later("when", Type::List, "what is tried again"),
-        later("methods", Type::List, "which methods"),
-        later("backoff", SOME_TIME, "first pause"),
-        later("max_backoff", SOME_TIME, "longest pause"),
-        later("budget", Type::Percent, "share of requests that may be retries"),
-        later("body_limit", ANY_SIZE, "larger bodies are not tried again"),
+        field("times", Type::Int(0, 10), "", "tries after the first; required"),
+        field(
+            "when",
+            Type::List,
+            "[connect, reset, 502-504]",
+            "what is tried again: connect, reset, timeout, 5xx, statuses",
+        ),
+        field("methods", Type::List, "idempotent", "which requests: idempotent, any, or methods"),
+        field("backoff", SOME_TIME, "25ms", "first pause; doubles, with jitter"),
+        field("max_backoff", SOME_TIME, "1s", "longest pause; a longer Retry-After ends it"),
+        field("budget", Type::Percent, "20%", "share of requests that may be further tries"),
+        field("body_limit", ANY_SIZE, "64KiB", "larger bodies are not sent twice"),
+        field(
+            "hedge",
+            Type::Word(&["none", "p50", "p90", "p95", "p99"], &[]),
+            "none",
+            "a second try beside the first, once that takes longer than so many others did",
+        ),
     ],
 };

@@ -57,7 +57,7 @@ pub(crate) static DEFAULTS: Section = Section {
         later("compress", Type::Map(&COMPRESS), "replaced by a route's own"),
         field("body", Type::Map(&BODY), "", "merges by field"),
         field("timeouts", Type::Map(&TIMEOUTS), "", "merges by field"),
-        later("retry", Type::Map(&RETRY), "merges by field"),
+        field("retry", Type::Map(&RETRY), "none", "further tries; a number, a name, or none; merges by field"),
         moved("timeout", "timeouts"),
     ],
 };
@@ -90,7 +90,7 @@ pub(crate) static ROUTE: Section = Section {
         later("compress", Type::Map(&COMPRESS), "answers compressed"),
         field("body", Type::Map(&BODY), "", "name, map, size, or none"),
         field("timeouts", Type::Map(&TIMEOUTS), "", "name or map"),
-        later("retry", Type::Map(&RETRY), "further tries"),
+        field("retry", Type::Map(&RETRY), "none", "further tries; a number, a name, or none"),
         field(
             "errors",
             Type::Word(&["auto", "problem", "html", "text"], &[]),

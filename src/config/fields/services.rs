@@ -17,12 +17,27 @@ pub(crate) static UPSTREAM: Section = Section {
         later("discover", Type::Map(&DISCOVER), "endpoints found elsewhere"),
         field(
             "lb",
-            Type::Word(&["round_robin", "least_requests", "random"], &["hash"]),
+            Type::Word(
+                &["round_robin", "least_requests", "random", "peak_ewma", "hash"],
+                &[],
+            ),
             "least_requests",
-            "how an endpoint is chosen",
+            "how an endpoint is chosen: in turn, by requests in flight, by chance, by latency, by \
+             a hash",
         ),
-        later("hash_on", Type::Text, "what `lb: hash` hashes"),
-        later("sticky", Type::Map(&STICKY), "a cookie that pins a client to an endpoint"),
+        field(
+            "hash_on",
+            Type::Text,
+            "",
+            "what `lb: hash` hashes: client_ip, path, header:NAME, cookie:NAME, query:NAME",
+        ),
+        field("slow_start", ANY_TIME, "none", "how long an endpoint that is back warms up; or none"),
+        field(
+            "sticky",
+            Type::Map(&STICKY),
+            "none",
+            "a cookie that pins a client to an endpoint; or none",
+        ),
         field("connect_timeout", SOME_TIME, "1s", "limit on connecting"),
         field(
             "protocol",
@@ -31,9 +46,9 @@ pub(crate) static UPSTREAM: Section = Section {
             "HTTP version: ALPN on https, h1 on http by default",
         ),
         field("host_header", Type::Text, "client", "client, upstream, or the host to send"),
-        later("health", Type::Map(&HEALTH), "active health checks"),
-        later("outlier", Type::Map(&OUTLIER), "passive ejection of endpoints"),
-        later("breaker", Type::Map(&BREAKER), "circuit breaker"),
+        field("health", Type::Map(&HEALTH), "none", "active health checks; a path, or none"),
+        field("outlier", Type::Map(&OUTLIER), "none", "passive ejection of endpoints; or none"),
+        field("breaker", Type::Map(&BREAKER), "none", "circuit breaker; or none"),
         field("limits", Type::Map(&UPSTREAM_LIMITS), "", "bounds on concurrent use"),
         field("pool", Type::Map(&POOL), "", "idle connections kept"),
         later(
@@ -55,6 +70,7 @@ pub(crate) static ENDPOINT: Section = Section {
         field("url", Type::Text, "", "where it listens; required"),
         field("weight", Type::Int(0, 1000), "1", "share of the load; 0 takes it out"),
         field("backup", Type::Bool, "false", "used when no other is usable"),
+        field("priority", Type::Int(0, 100), "0", "used when none of a lower number is usable"),
     ],
 };
 
@@ -88,42 +104,68 @@ pub(crate) static UPSTREAM_TLS: Section = Section {
 
 pub(crate) static STICKY: Section = Section {
     name: "`sticky`",
-    fields: &[later("cookie", Type::Text, "its name"), later("ttl", SOME_TIME, "its life")],
+    fields: &[
+        field("cookie", Type::Text, "", "its name; required"),
+        field("ttl", ANY_TIME, "none", "its life; none is the browser's session"),
+        field(
+            "secret",
+            Type::Text,
+            "",
+            "signs it, 16 characters or more; made at start by default, write one if several \
+             gateways share the clients",
+        ),
+    ],
 };
 
 pub(crate) static HEALTH: Section = Section {
     name: "`health`",
     fields: &[
-        later("path", Type::Text, "path asked for"),
-        later("grpc", Type::Text, "service of grpc.health.v1 instead"),
-        later("every", Type::Duration(Duration::from_millis(500)), "interval"),
-        later("timeout", SOME_TIME, "limit of one check"),
-        later("expect", Type::Text, "good statuses"),
-        later("healthy_after", Type::Int(1, 20), "good checks in a row"),
-        later("unhealthy_after", Type::Int(1, 20), "bad checks in a row"),
-        later("host", Type::Text, "Host sent"),
-        later("on_none_healthy", Type::Word(&["fail", "use_all"], &[]), "what if none is healthy"),
+        field("path", Type::Text, "", "path asked for; this or `grpc` is required"),
+        field("grpc", Type::Text, "", "service of grpc.health.v1 instead; `\"\"` is the server"),
+        field("every", Type::Duration(Duration::from_millis(500)), "10s", "interval, ±10 %"),
+        field("timeout", SOME_TIME, "2s", "limit of one check, at most `every`"),
+        field("expect", Type::List, "200-299", "good statuses: one, a range or a list"),
+        field("healthy_after", Type::Int(1, 20), "2", "good checks in a row"),
+        field("unhealthy_after", Type::Int(1, 20), "3", "bad checks in a row"),
+        field("host", Type::Text, "", "Host sent instead of the endpoint's"),
+        field(
+            "initial",
+            Type::Word(&["healthy", "unhealthy"], &[]),
+            "healthy",
+            "what holds until the first check",
+        ),
+        field(
+            "on_none_healthy",
+            Type::Word(&["fail", "use_all"], &[]),
+            "fail",
+            "what if none is healthy: 503, or all are used",
+        ),
     ],
 };
 
 pub(crate) static OUTLIER: Section = Section {
     name: "`outlier`",
     fields: &[
-        later("after", Type::Int(1, 1_000_000), "failures in a row"),
-        later("eject_for", SOME_TIME, "time out of rotation"),
-        later("max_ejected", Type::Percent, "share that may be out"),
+        field("after", Type::Int(1, 1_000_000), "5", "failures in a row: 5xx, connect, timeout"),
+        field("eject_for", SOME_TIME, "30s", "time out of rotation; doubles, up to 5m"),
+        field("max_ejected", Type::Percent, "50%", "share that may be out; never the last one"),
     ],
 };
 
 pub(crate) static BREAKER: Section = Section {
     name: "`breaker`",
     fields: &[
-        later("errors", Type::Percent, "share of errors that opens it"),
-        later("count", Type::List, "what is an error"),
-        later("min_requests", Type::Int(1, 1_000_000), "below it the share is ignored"),
-        later("window", SOME_TIME, "over which it is measured"),
-        later("open_for", SOME_TIME, "time before the first probe"),
-        later("probes", Type::Int(1, 1_000_000), "good probes before it closes"),
+        field("errors", Type::Percent, "50%", "share of errors that opens it"),
+        field(
+            "count",
+            Type::List,
+            "[5xx, timeout, connect]",
+            "what is an error: connect, reset, timeout, 5xx, statuses",
+        ),
+        field("min_requests", Type::Int(1, 1_000_000), "20", "below it the share is ignored"),
+        field("window", SOME_TIME, "10s", "over which it is measured"),
+        field("open_for", SOME_TIME, "30s", "time before the first probe"),
+        field("probes", Type::Int(1, 1_000_000), "3", "good probes before it closes"),
     ],
 };
 
