@@ -46,6 +46,8 @@ pub enum Reason {
     BadResponse,
     ResponseTooLarge,
     NoEndpoint,
+    NoHealthyEndpoint,
+    BreakerOpen,
     Overloaded,
     Draining,
     Loop,
@@ -100,6 +102,8 @@ static TABLE: [Row; Reason::ALL.len()] = {
         row(Reason::BadResponse, "bad_response", 502, "http_protocol_error", 14, Upstream, "Upstream answer not understood"),
         row(Reason::ResponseTooLarge, "response_too_large", 502, "http_response_header_section_size", 14, Upstream, "Upstream answer too large"),
         row(Reason::NoEndpoint, "no_endpoint", 503, "destination_unavailable", 14, Upstream, "No endpoint available"),
+        row(Reason::NoHealthyEndpoint, "no_healthy_endpoint", 503, "destination_unavailable", 14, Upstream, "No healthy endpoint"),
+        row(Reason::BreakerOpen, "breaker_open", 503, "destination_unavailable", 14, Upstream, "Upstream left alone for a while"),
         row(Reason::Overloaded, "overloaded", 503, "connection_limit_reached", 14, Gateway, "Overloaded"),
         row(Reason::Draining, "draining", 503, "destination_unavailable", 14, Gateway, "Shutting down"),
         row(Reason::Loop, "loop", 502, "proxy_loop_detected", 14, Gateway, "Request loops"),
@@ -138,7 +142,7 @@ pub struct Error {
 
 impl Reason {
     /// Every reason, for metrics and for the tests of the table.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::NoRoute,
         Self::MethodNotAllowed,
         Self::Misdirected,
@@ -167,6 +171,8 @@ impl Reason {
         Self::BadResponse,
         Self::ResponseTooLarge,
         Self::NoEndpoint,
+        Self::NoHealthyEndpoint,
+        Self::BreakerOpen,
         Self::Overloaded,
         Self::Draining,
         Self::Loop,

@@ -35,7 +35,7 @@ pub fn compile(
         request_id: config.server.request_id_header.clone(),
         via: config.server.via.then(|| ViaValues::new(&config.server.name)),
     };
-    let upstreams = upstreams::compile(&config, previous, &context.resolver, &mut found);
+    let upstreams = upstreams::compile(&config, previous, context, &mut found);
     let material = take(TlsMaterial::load(&config, previous.map(|old| &old.material)), &mut found);
     let access_log = access_log(&config, previous, context, &mut found);
     let log = access_log.clone().flatten();

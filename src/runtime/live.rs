@@ -229,6 +229,7 @@ fn context(config: &Config, registry: Registry, handle: &Handle) -> Result<Conte
         registry,
         resolver: Resolver::new(handle.clone())
             .map_err(|error| failure("upstream names cannot be resolved", &error))?,
+        secret: Arc::new(rand::random()),
     })
 }
 

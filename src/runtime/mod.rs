@@ -75,6 +75,8 @@ pub struct Context {
     pub registry: Registry,
     /// Names of upstreams.
     pub resolver: Resolver,
+    /// Signs sticky cookies where the file has no secret for it; made at start.
+    pub(crate) secret: Arc<[u8; 32]>,
 }
 
 // === impl Runtime ===
@@ -91,6 +93,7 @@ impl Runtime {
             for endpoint in &upstream.endpoints {
                 endpoint.pool.sweep(worker);
             }
+            upstream.look_at_ramps();
         }
     }
 }

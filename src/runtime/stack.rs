@@ -20,8 +20,8 @@ use crate::{
     config::{
         diagnostic::{Diagnostic, Diagnostics},
         model::{
-            Action, Config, CustomLayer, LayerPosition, Name, PathRewrite, Route, StripPrefix,
-            Timeouts,
+            Action, Config, CustomLayer, LayerPosition, Name, PathRewrite, Retry, Route,
+            StripPrefix, Timeouts,
         },
     },
     error::Error,
@@ -41,7 +41,7 @@ use crate::{
     routing::Normalize,
     server::forwarding::Own,
     telemetry::{access_log::AccessLog, exchange::RouteInfo},
-    upstream::{Upstream, forward},
+    upstream::{Upstream, forward, tries::Again},
 };
 
 /// What all stacks of a runtime share.
@@ -83,7 +83,7 @@ impl<'c> Stacks<'c> {
             labels: route.labels.clone(),
         });
         let before = found.items.len();
-        let innermost = self.innermost(route, found)?;
+        let innermost = self.innermost(name, route, found)?;
         let late = matches!(&innermost, Innermost::Forward(_)) && self.may_be_late(route);
         let log = self.access_log.as_ref();
         let late_answer = late
@@ -108,14 +108,14 @@ impl<'c> Stacks<'c> {
         SharedService::new(self.outer("").layer(self.boundary().layer(answer)))
     }
 
-    fn innermost(&self, route: &Route, found: &mut Diagnostics) -> Option<Innermost> {
+    fn innermost(&self, name: &Name, route: &Route, found: &mut Diagnostics) -> Option<Innermost> {
         match &route.action {
             Action::Forward(targets) => {
                 let upstreams: Vec<_> = targets
                     .iter()
                     .filter(|(_, weight)| *weight > 0)
-                    .filter_map(|(name, weight)| {
-                        self.upstreams.get(&name.value).map(|found| (Arc::clone(found), *weight))
+                    .filter_map(|(to, weight)| {
+                        self.upstreams.get(&to.value).map(|found| (Arc::clone(found), *weight))
                     })
                     .collect();
                 let settings = forward::Settings {
@@ -123,6 +123,8 @@ impl<'c> Stacks<'c> {
                     timeouts: within_total(route.timeouts),
                     upgrade: route.upgrade.clone(),
                     own: self.own.clone(),
+                    again: route.retry.clone().filter(does_anything).map(Again::new),
+                    metrics: self.context.metrics.route(name),
                 };
                 Some(Innermost::Forward(forward::Forward::new(settings)))
             }
@@ -262,6 +264,11 @@ fn is_plain(route: &Route) -> bool {
         && route.timeouts.request.is_none()
         && route.path_rewrite == PathRewrite::Keep
         && headers::is_empty(&route.headers.request)
+}
+
+/// `retry: 0` is no further try.
+fn does_anything(retry: &Retry) -> bool {
+    retry.times > 0 || retry.hedge.is_some()
 }
 
 /// A try cannot take longer than the whole.

@@ -9,18 +9,26 @@ use std::{
     sync::Arc,
 };
 
-use super::Runtime;
+use tokio::time::Instant;
+
+use super::{Context, Runtime};
 use crate::{
     config::{
         diagnostic::{Diagnostic, Diagnostics},
-        model::{self, Config, Name, Protocol, Target},
+        model::{self, Balance, Config, Name, Protocol, Target},
     },
     upstream::{
         Admission, Upstream,
         balance::{Balancer, Member},
-        dns::Resolver,
+        breaker::{self, Breaker},
+        care::{Care, Learned},
         endpoint::{Endpoint, Shape, TlsClient, Wire},
+        health::state::Initial,
+        outlier,
+        sticky::{self, Sticky},
         tls,
+        vitals::Vitals,
+        wish::StickyCookie,
     },
 };
 
@@ -28,84 +36,169 @@ use crate::{
 pub(super) fn compile(
     config: &Config,
     previous: Option<&Runtime>,
-    resolver: &Resolver,
+    context: &Context,
     found: &mut Diagnostics,
 ) -> BTreeMap<Name, Arc<Upstream>> {
     let mut upstreams = BTreeMap::new();
     for (name, settings) in &config.upstreams {
-        let old = previous.and_then(|old| old.upstreams.get(name));
-        let upstream = compile_one(name, settings, old, resolver, found);
-        upstreams.insert(Arc::clone(name), Arc::new(upstream));
+        let old = previous.and_then(|old| old.upstreams.get(name)).map(|old| &**old);
+        let compiler = Compiler { name, settings, old, context, now: Instant::now() };
+        upstreams.insert(Arc::clone(name), Arc::new(compiler.upstream(found)));
     }
     upstreams
 }
 
-fn compile_one(
-    name: &Name,
-    settings: &model::Upstream,
-    old: Option<&Arc<Upstream>>,
-    resolver: &Resolver,
-    found: &mut Diagnostics,
-) -> Upstream {
-    let mut endpoints = Vec::new();
-    let mut members = Vec::new();
-    for endpoint in &settings.endpoints {
-        if let Some(compiled) = compile_endpoint(endpoint, settings, old, resolver, found) {
+/// One upstream while it is compiled.
+struct Compiler<'c> {
+    name: &'c Name,
+    settings: &'c model::Upstream,
+    old: Option<&'c Upstream>,
+    context: &'c Context,
+    now: Instant,
+}
+
+impl Compiler<'_> {
+    fn upstream(&self, found: &mut Diagnostics) -> Upstream {
+        let settings = self.settings;
+        let learned = self.learned();
+        let (mut endpoints, mut weights, mut members) = (Vec::new(), Vec::new(), Vec::new());
+        for endpoint in &settings.endpoints {
+            let Some(compiled) = self.endpoint(endpoint, &learned, found) else { continue };
             endpoints.push(compiled);
+            weights.push(endpoint.weight);
             members.push(Member {
                 name: &endpoint.url.value,
                 weight: endpoint.weight,
-                priority: if endpoint.backup { Member::BACKUP } else { 0 },
+                priority: if endpoint.backup { Member::BACKUP } else { endpoint.priority },
             });
         }
+        let limits = settings.limits;
+        let admission = self
+            .old
+            .map(|old| &old.admission)
+            .filter(|old| old.requests == limits.requests && old.queue == limits.queue)
+            .map_or_else(|| Arc::new(Admission::new(limits.requests, limits.queue)), Arc::clone);
+        Upstream {
+            name: Arc::clone(self.name),
+            endpoints,
+            weights,
+            balancer: Balancer::new(settings.balance, &members),
+            host_header: settings.host_header.clone(),
+            connect_timeout: settings.connect_timeout,
+            admission,
+            care: self.care(learned),
+        }
     }
-    let limits = settings.limits;
-    let admission = old
-        .map(|old| &old.admission)
-        .filter(|old| old.requests == limits.requests && old.queue == limits.queue)
-        .map_or_else(|| Arc::new(Admission::new(limits.requests, limits.queue)), Arc::clone);
-    Upstream {
-        name: Arc::clone(name),
-        endpoints,
-        balancer: Balancer::new(settings.balance, &members),
-        host_header: settings.host_header.clone(),
-        connect_timeout: settings.connect_timeout,
-        admission,
+
+    /// What was learned before, whatever the settings are now.
+    fn learned(&self) -> Arc<Learned> {
+        let new = || Arc::new(Learned::new(self.context.metrics.upstream(self.name), self.now));
+        self.old.map_or_else(new, |old| Arc::clone(&old.care.learned))
+    }
+
+    fn care(&self, learned: Arc<Learned>) -> Care {
+        let settings = self.settings;
+        let breaker = settings.breaker.clone().map(|settings| {
+            let old = self.old.and_then(|old| old.care.breaker.as_ref());
+            let kept = old.filter(|(_, old)| *old == settings).map(|(kept, _)| Arc::clone(kept));
+            let new = || Arc::new(Breaker::new(breaker_settings(&settings), self.now));
+            (kept.unwrap_or_else(new), settings)
+        });
+        let state = breaker.as_ref().map_or(0, |(breaker, _)| breaker.state() as u8);
+        learned.metrics.set_breaker(breaker.is_some(), state);
+        Care {
+            breaker,
+            outlier: settings.outlier.map(|it| outlier::Settings {
+                after: it.after,
+                eject_for: it.eject_for,
+                max_ejected: it.max_ejected,
+            }),
+            health: settings.health.clone(),
+            slow_start: settings.slow_start,
+            hash_on: settings.hash_on.clone(),
+            sticky: settings.sticky.as_ref().map(|it| self.sticky(it)),
+            by_latency: settings.balance == Balance::PeakEwma,
+            learned,
+        }
+    }
+
+    fn sticky(&self, settings: &model::Sticky) -> StickyCookie {
+        let secret =
+            settings.secret.as_deref().map_or(self.context.secret.as_slice(), str::as_bytes);
+        let names = self.settings.endpoints.iter().map(|endpoint| &*endpoint.url.value);
+        StickyCookie {
+            name: settings.cookie.clone(),
+            life: settings
+                .ttl
+                .map_or_else(String::new, |ttl| format!("; Max-Age={}", ttl.as_secs())),
+            values: Sticky::new(&sticky::key(secret), self.name, names),
+        }
+    }
+
+    /// What is known of an endpoint, whatever else of it changes.
+    fn vitals(&self, name: &Name, learned: &Learned) -> Arc<Vitals> {
+        let mut known = self.old.iter().flat_map(|old| &old.endpoints);
+        if let Some(known) = known.find(|known| known.name == *name) {
+            return Arc::clone(&known.vitals);
+        }
+        let initial = match self.settings.health.as_ref().map(|health| health.initial) {
+            Some(model::Initial::Unhealthy) => Initial::Unhealthy,
+            Some(model::Initial::Healthy) | None => Initial::Healthy,
+        };
+        let vitals = Vitals::new(initial, self.now, learned.metrics.endpoint(name));
+        if self.old.is_some() {
+            // The others are warm.
+            vitals.is_new(self.now);
+            learned.somebody_ramps();
+        }
+        Arc::new(vitals)
+    }
+
+    fn endpoint(
+        &self,
+        endpoint: &model::Endpoint,
+        learned: &Learned,
+        found: &mut Diagnostics,
+    ) -> Option<Arc<Endpoint>> {
+        let settings = self.settings;
+        let shape = Shape {
+            target: endpoint.target.clone(),
+            protocol: Wire::of(endpoint, settings.protocol),
+            tls: endpoint.tls.then(|| settings.tls.clone()),
+            tls_contents: if endpoint.tls { contents(&settings.tls) } else { 0 },
+            connect_timeout: settings.connect_timeout,
+            pool: settings.pool,
+            limits: settings.limits,
+        };
+        let name = &endpoint.url.value;
+        let same = |old: &&Arc<Endpoint>| old.name == *name && old.shape == shape;
+        if let Some(kept) = self.old.and_then(|old| old.endpoints.iter().find(same)) {
+            return Some(Arc::clone(kept));
+        }
+        let tls = match tls_client(endpoint, settings) {
+            Ok(tls) => tls,
+            Err(problems) => {
+                found.items.extend(problems);
+                return None;
+            }
+        };
+        let resolved = match &endpoint.target {
+            Target::Tcp { host, .. } => Some(self.context.resolver.entry(host)),
+            Target::Unix(_) => None,
+        };
+        let vitals = self.vitals(name, learned);
+        Some(Arc::new(Endpoint::new(Arc::clone(name), shape, tls, resolved, vitals)))
     }
 }
 
-fn compile_endpoint(
-    endpoint: &model::Endpoint,
-    settings: &model::Upstream,
-    old: Option<&Arc<Upstream>>,
-    resolver: &Resolver,
-    found: &mut Diagnostics,
-) -> Option<Arc<Endpoint>> {
-    let shape = Shape {
-        target: endpoint.target.clone(),
-        protocol: Wire::of(endpoint, settings.protocol),
-        tls: endpoint.tls.then(|| settings.tls.clone()),
-        tls_contents: if endpoint.tls { contents(&settings.tls) } else { 0 },
-        connect_timeout: settings.connect_timeout,
-        pool: settings.pool,
-        limits: settings.limits,
-    };
-    let same = |old: &&Arc<Endpoint>| old.name == endpoint.url.value && old.shape == shape;
-    if let Some(kept) = old.and_then(|old| old.endpoints.iter().find(same)) {
-        return Some(Arc::clone(kept));
+fn breaker_settings(it: &model::Breaker) -> breaker::Settings {
+    breaker::Settings {
+        errors: it.errors,
+        min_requests: it.min_requests,
+        window: it.window,
+        open_for: it.open_for,
+        probes: it.probes,
     }
-    let tls = match tls_client(endpoint, settings) {
-        Ok(tls) => tls,
-        Err(problems) => {
-            found.items.extend(problems);
-            return None;
-        }
-    };
-    let resolved = match &endpoint.target {
-        Target::Tcp { host, .. } => Some(resolver.entry(host)),
-        Target::Unix(_) => None,
-    };
-    Some(Arc::new(Endpoint::new(Arc::clone(&endpoint.url.value), shape, tls, resolved)))
 }
 
 fn tls_client(

@@ -11,6 +11,7 @@ mod histogram;
 mod listener;
 mod process;
 mod route;
+mod upstream;
 
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,7 @@ mod tests;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -38,6 +39,7 @@ pub use self::{
     families::{FAMILIES, Family, Kind},
     listener::{ConnectionGuard, Cut, Handshake, ListenerMetrics, Protocol},
     route::{Observation, RouteMetrics},
+    upstream::{EndpointMetrics, UpstreamMetrics},
 };
 use crate::config::model::Name;
 
@@ -55,6 +57,7 @@ pub struct Metrics {
 #[derive(Debug)]
 struct Numbers {
     routes: RwLock<BTreeMap<Name, Slot>>,
+    upstreams: Mutex<BTreeMap<Name, Weak<UpstreamMetrics>>>,
     /// By id; only ever grows.
     listeners: ArcSwap<Vec<Arc<ListenerMetrics>>>,
     buckets: ArcSwap<Buckets>,
@@ -92,6 +95,7 @@ impl Metrics {
     pub fn new(buckets: &[f64]) -> Self {
         let numbers = Arc::new(Numbers {
             routes: RwLock::default(),
+            upstreams: Mutex::default(),
             listeners: ArcSwap::default(),
             buckets: ArcSwap::from_pointee(Buckets::new(buckets)),
             config: Mutex::default(),
@@ -133,6 +137,18 @@ impl Metrics {
             now.saturating_duration_since(since) < KEEP_VANISHED
                 || Arc::strong_count(&slot.metrics) > 1
         });
+    }
+
+    /// The numbers of an upstream; the same as long as somebody holds them.
+    pub fn upstream(&self, name: &Name) -> Arc<UpstreamMetrics> {
+        let mut upstreams = self.numbers.upstreams.lock();
+        upstreams.retain(|_, known| known.strong_count() > 0);
+        if let Some(known) = upstreams.get(name).and_then(Weak::upgrade) {
+            return known;
+        }
+        let new = Arc::new(UpstreamMetrics::new(Arc::clone(name)));
+        upstreams.insert(Arc::clone(name), Arc::downgrade(&new));
+        new
     }
 
     /// The numbers of a listener; the same for as long as the process runs.
@@ -214,6 +230,8 @@ impl Collector for Numbered {
     fn collect(&self) -> Vec<proto::MetricFamily> {
         let mut out = Scrape::new();
         self.numbers.routes.read().values().for_each(|slot| slot.metrics.scrape(&mut out));
+        let upstreams = self.numbers.upstreams.lock().clone();
+        upstreams.values().filter_map(Weak::upgrade).for_each(|it| it.scrape(&mut out));
         self.numbers.listeners.load().iter().for_each(|listener| listener.scrape(&mut out));
         self.numbers.config.lock().scrape(&mut out);
         for (host, expiry) in &*self.numbers.certificates.lock() {

@@ -39,16 +39,17 @@ const COARSE: Duration = Duration::from_secs(5);
 /// of its pieces is limited instead.
 ///
 /// The future is pinned by the caller: it is large, and every `async fn` that takes it moves it.
+/// `alone`: nothing else of the request waits beside it, as the sweep knows one limit per connection.
 pub(super) async fn within<F: Future>(
     timeouts: Timeouts,
     exchange: &Exchange,
-    started: Instant,
+    (started, alone): (Instant, bool),
     mut future: Pin<&mut F>,
 ) -> Result<F::Output, Error> {
     let Some(limit) = timeouts.per_try else { return Ok(future.await) };
     let mut due = started + limit;
     // The sweep wakes connections; streams of HTTP/2 run in tasks of their own.
-    let coarse = limit >= COARSE && exchange.version != http::Version::HTTP_2;
+    let coarse = alone && limit >= COARSE && exchange.version != http::Version::HTTP_2;
     loop {
         let output = if coarse {
             until_overdue(exchange, due, future.as_mut()).await

@@ -13,7 +13,7 @@ use http::HeaderValue;
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::sync::Semaphore;
 
-use super::{Upstream, Waiter, dns::Resolved, http1::Connection, pool::Pool};
+use super::{Upstream, Waiter, dns::Resolved, http1::Connection, pool::Pool, vitals::Vitals};
 use crate::{
     config::model::{self, Name, Protocol, Target},
     error::{Error, Reason},
@@ -41,6 +41,8 @@ pub struct Endpoint {
     pub(crate) speaks_h2: AtomicBool,
     /// Idle connections, by worker.
     pub(crate) pool: Pool,
+    /// What was learned about it.
+    pub(crate) vitals: Arc<Vitals>,
 }
 
 /// Everything that shapes the connections of an endpoint.
@@ -99,6 +101,7 @@ impl Endpoint {
         shape: Shape,
         tls: Option<TlsClient>,
         resolved: Option<Arc<Resolved>>,
+        vitals: Arc<Vitals>,
     ) -> Self {
         let permits = Arc::new(Semaphore::new(shape.limits.connections));
         Self {
@@ -112,6 +115,7 @@ impl Endpoint {
             permits,
             waiting: AtomicUsize::new(0),
             speaks_h2: AtomicBool::new(false),
+            vitals,
         }
     }
 

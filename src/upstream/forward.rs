@@ -19,14 +19,16 @@ use tower::Service;
 use super::{
     Upstream,
     attempt::{Failure, explain, explain_h2, within},
-    balance::View,
+    choice::choose,
     connect::{self, Opened, Want},
     endpoint::{Endpoint, InFlight},
     http1::Connection,
     http2::Lease,
     incoming, outgoing,
     response_body::{Held, Source, UpstreamBody},
+    tries::Again,
     tunnel,
+    wish::Wish,
 };
 use crate::{
     body::Body,
@@ -41,7 +43,10 @@ use crate::{
         client::Upgrade,
         forwarding::{self, Own},
     },
-    telemetry::exchange::{Exchange, Late},
+    telemetry::{
+        exchange::{Exchange, Late},
+        metrics::RouteMetrics,
+    },
 };
 
 /// What a forwarding route needs.
@@ -55,6 +60,10 @@ pub struct Settings {
     pub upgrade: Vec<String>,
     /// Our own fields.
     pub(crate) own: Own,
+    /// Further tries.
+    pub(crate) again: Option<Again>,
+    /// Where further tries are counted.
+    pub(crate) metrics: Arc<RouteMetrics>,
 }
 
 /// Forwards requests.
@@ -71,6 +80,16 @@ struct Line {
     permit: OwnedSemaphorePermit,
 }
 
+/// One try: of which request, at which endpoint, since when.
+#[derive(Clone, Copy)]
+pub(super) struct Try<'t> {
+    pub(super) exchange: &'t Arc<Exchange>,
+    pub(super) in_flight: &'t InFlight,
+    pub(super) now: Instant,
+    /// No other try of the same request runs beside it.
+    pub(super) alone: bool,
+}
+
 /// What was chosen before it turned out that the direct way is closed. Choosing twice would take
 /// two turns of a round.
 #[derive(Default)]
@@ -80,7 +99,7 @@ struct Start {
 }
 
 /// A connection for one try.
-enum Checkout {
+pub(super) enum Checkout {
     H1(Box<Connection>),
     H2(Lease),
 }
@@ -102,6 +121,15 @@ pub(crate) fn random() -> u64 {
         seed.set(state);
         state.wrapping_mul(0x2545_f491_4f6c_dd1d)
     })
+}
+
+// === impl Line ===
+
+impl Line {
+    fn as_try(&self) -> Try<'_> {
+        let Self { exchange, now, in_flight, .. } = self;
+        Try { exchange, in_flight, now: *now, alone: true }
+    }
 }
 
 // === impl Forward ===
@@ -159,13 +187,13 @@ fn direct(
     Box::pin(async move {
         // Where it is, not in a place of its own beside it.
         let sending = Pin::new(&mut sending);
-        let sent = within(settings.timeouts, &line.exchange, line.now, sending).await?;
+        let sent = within(settings.timeouts, &line.exchange, (line.now, true), sending).await?;
         let sent = sent.map(|response| response.map(Source::H1));
         let sent = sent.map_err(|failed| explain(failed, &line.in_flight.0, &line.exchange));
         match judge(sent, &line.exchange, line.now) {
-            Ok(response) => settings.answer(response, line),
+            Ok(response) => settings.answer_to(response, line),
             // Boxed: this hardly ever happens, and its future is large.
-            Err(failure) => Box::pin(settings.once_more(failure, line)).await,
+            Err(failure) => Box::pin(settings.once_more_for(failure, line)).await,
         }
     })
 }
@@ -189,17 +217,17 @@ fn direct_h2(
     match lease.send(request, Interim::new(Arc::clone(exchange))) {
         Ok(mut sending) => Box::pin(async move {
             let sending = Pin::new(&mut sending);
-            let sent = within(settings.timeouts, &line.exchange, line.now, sending).await?;
+            let sent = within(settings.timeouts, &line.exchange, (line.now, true), sending).await?;
             let sent = sent.map(|response| response.map(Source::H2));
             let sent = sent.map_err(|failed| explain_h2(failed, &line.in_flight.0, &line.exchange));
             match judge(sent, &line.exchange, line.now) {
-                Ok(response) => settings.answer(response, line),
-                Err(failure) => Box::pin(settings.once_more(failure, line)).await,
+                Ok(response) => settings.answer_to(response, line),
+                Err(failure) => Box::pin(settings.once_more_for(failure, line)).await,
             }
         }),
         Err(failed) => {
             let failure = explain_h2(failed, &in_flight.0, exchange);
-            Box::pin(async move { settings.once_more(failure, line).await })
+            Box::pin(async move { settings.once_more_for(failure, line).await })
         }
     }
 }
@@ -214,9 +242,14 @@ impl Settings {
             return Err(Start::default());
         }
         let upstream = self.upstream();
+        if self.is_careful(upstream) {
+            return Err(Start { upstream: Some(Arc::clone(upstream)), endpoint: None });
+        }
         let start = |endpoint| Start { upstream: Some(Arc::clone(upstream)), endpoint };
         let Some(permit) = upstream.admission.try_enter() else { return Err(start(None)) };
-        let Ok((endpoint, at)) = choose(upstream, &[]) else { return Err(start(None)) };
+        let Ok((endpoint, at)) = choose(upstream, &[], Wish::default()) else {
+            return Err(start(None));
+        };
         let now = Instant::now();
         let checkout = if endpoint.wants_h2(exchange.grpc) {
             endpoint.pool.take_h2().map(Checkout::H2)
@@ -233,6 +266,11 @@ impl Settings {
         Ok((Line { exchange: Arc::clone(exchange), now, in_flight, permit }, checkout))
     }
 
+    /// Whether somebody wants to know what becomes of a try.
+    fn is_careful(&self, upstream: &Upstream) -> bool {
+        self.again.is_some() || upstream.care.watches()
+    }
+
     /// The long way.
     async fn forward(&self, mut request: Request, start: Start) -> Result<Response, Error> {
         let exchange = exchange_of(&request)
@@ -246,19 +284,42 @@ impl Settings {
         }
         // The wire waits for this word before it reads on.
         exchange.decide_upgrade(Upgrade::Refused);
+        if self.is_careful(upstream) {
+            return Box::pin(self.careful(upstream, request, exchange)).await;
+        }
         let permit = upstream.admission.enter(upstream.connect_timeout).await?;
         let (endpoint, checkout) = self.reach(upstream, start.endpoint, &exchange).await?;
         let in_flight = InFlight::new(endpoint, Arc::clone(upstream));
         let line = Line { exchange, now: Instant::now(), in_flight, permit };
-        match self.send(&line, checkout, request).await {
-            Ok(response) => self.answer(response, line),
+        let response = self.repeatedly(line.as_try(), checkout, request).await?;
+        self.answer_to(response, line)
+    }
+
+    /// A request over a connection, and over another one if that was closed under it.
+    pub(super) async fn repeatedly(
+        &self,
+        line: Try<'_>,
+        checkout: Checkout,
+        request: Request,
+    ) -> Result<http::Response<Source>, Error> {
+        match self.send(line, checkout, request).await {
+            Ok(response) => Ok(response),
             Err(failure) => self.once_more(failure, line).await,
         }
     }
 
+    async fn once_more_for(&self, failure: Failure, line: Line) -> Result<Response, Error> {
+        let response = self.once_more(failure, line.as_try()).await?;
+        self.answer_to(response, line)
+    }
+
     /// A pooled connection was closed under the request, or the upstream did not act on it: again, on
     /// another one.
-    async fn once_more(&self, mut failure: Failure, mut line: Line) -> Result<Response, Error> {
+    async fn once_more(
+        &self,
+        mut failure: Failure,
+        mut line: Try<'_>,
+    ) -> Result<http::Response<Source>, Error> {
         // An upstream that closes everything it accepts must not keep us busy for ever.
         let mut repeated = false;
         for _ in 0..REPEATS {
@@ -267,16 +328,16 @@ impl Settings {
                 break;
             };
             repeated |= !unsent;
-            self.own.insert_late(again.headers_mut(), &line.exchange);
+            self.own.insert_late(again.headers_mut(), line.exchange);
             let endpoint = &line.in_flight.0;
             let checkout = if endpoint.wants_h2(line.exchange.grpc) {
-                checkout(endpoint, &line.exchange).await?
+                checkout(endpoint, line.exchange).await?
             } else {
-                open(endpoint, &line.exchange).await?
+                open(endpoint, line.exchange).await?
             };
             line.now = Instant::now();
-            match self.send(&line, checkout, *again).await {
-                Ok(response) => return self.answer(response, line),
+            match self.send(line, checkout, *again).await {
+                Ok(response) => return Ok(response),
                 Err(next) => failure = next,
             }
         }
@@ -291,7 +352,7 @@ impl Settings {
         exchange: Arc<Exchange>,
     ) -> Result<Response, Error> {
         let permit = upstream.admission.enter(upstream.connect_timeout).await?;
-        let (endpoint, _) = choose(upstream, &[])?;
+        let (endpoint, _) = choose(upstream, &[], Wish::default())?;
         note_try(&exchange, endpoint);
         let Opened::H1(connection) = connect::open(endpoint, Want::H1).await? else {
             return Err(Error::new(Reason::UpstreamTls, "the upstream insists on HTTP/2"));
@@ -335,7 +396,7 @@ impl Settings {
         while tried.len() < upstream.endpoints.len() {
             let (endpoint, at) = match first.take() {
                 Some(at) => (&upstream.endpoints[at], at),
-                None => match choose(upstream, &tried) {
+                None => match choose(upstream, &tried, Wish::default()) {
                     Ok(chosen) => chosen,
                     Err(error) => return Err(last.unwrap_or(error)),
                 },
@@ -354,18 +415,18 @@ impl Settings {
     /// One try.
     async fn send(
         &self,
-        line: &Line,
+        line: Try<'_>,
         checkout: Checkout,
         mut request: Request,
     ) -> Result<http::Response<Source>, Failure> {
-        let Line { exchange, now, in_flight, .. } = line;
-        let (endpoint, now) = (&in_flight.0, *now);
+        let Try { exchange, now, in_flight, alone } = line;
+        let endpoint = &in_flight.0;
         let sent = match checkout {
             Checkout::H1(connection) => {
                 outgoing::for_h1(&mut request, endpoint, in_flight.host(), &exchange.hop);
                 let interim = expect::prepare(&mut request, exchange);
                 let sending = connection.send(request, interim, |_| ());
-                let sent = within(self.timeouts, exchange, now, pin!(sending)).await?;
+                let sent = within(self.timeouts, exchange, (now, alone), pin!(sending)).await?;
                 sent.map(|response| response.map(Source::H1))
                     .map_err(|failed| explain(failed, endpoint, exchange))
             }
@@ -373,7 +434,9 @@ impl Settings {
                 outgoing::for_h2(&mut request, endpoint, in_flight.host(), &exchange.hop)?;
                 let interim = Interim::new(Arc::clone(exchange));
                 let sent = match lease.send(request, interim) {
-                    Ok(sending) => within(self.timeouts, exchange, now, pin!(sending)).await?,
+                    Ok(sending) => {
+                        within(self.timeouts, exchange, (now, alone), pin!(sending)).await?
+                    }
                     Err(failed) => Err(failed),
                 };
                 sent.map(|response| response.map(Source::H2))
@@ -384,9 +447,18 @@ impl Settings {
     }
 
     /// What came back, if it may go on. If not, what is held is dropped, and the connection with it.
-    fn answer(&self, mut response: http::Response<Source>, line: Line) -> Result<Response, Error> {
+    fn answer_to(&self, response: http::Response<Source>, line: Line) -> Result<Response, Error> {
         let Line { exchange, in_flight, permit, .. } = line;
-        let held = Held { in_flight, _permit: permit };
+        self.answer(response, exchange, Held { in_flight, _permit: permit })
+    }
+
+    /// The same with what is held until its end.
+    pub(super) fn answer(
+        &self,
+        mut response: http::Response<Source>,
+        exchange: Arc<Exchange>,
+        held: Held,
+    ) -> Result<Response, Error> {
         let stream = self.finish(&mut response, &exchange)?;
         let idle = self.idle_of(stream || exchange.grpc);
         Ok(response.map(|source| Body::upstream(UpstreamBody::new(source, held, exchange, idle))))
@@ -438,34 +510,10 @@ fn judge(
 
 // === endpoints and connections ===
 
-/// The endpoints as the balancer sees them: all but those that this request could not connect to.
-struct Untried<'u> {
-    upstream: &'u Upstream,
-    tried: &'u [usize],
-}
-
-impl View for Untried<'_> {
-    fn load(&self, at: usize) -> usize {
-        self.upstream.endpoints[at].load()
-    }
-
-    fn usable(&self, at: usize) -> bool {
-        !self.tried.contains(&at)
-    }
-}
-
-fn choose<'u>(
-    upstream: &'u Arc<Upstream>,
-    tried: &[usize],
-) -> Result<(&'u Arc<Endpoint>, usize), Error> {
-    let at = upstream
-        .balancer
-        .pick(&Untried { upstream, tried }, None, random())
-        .ok_or_else(|| Error::new(Reason::NoEndpoint, "no endpoint has a weight"))?;
-    Ok((&upstream.endpoints[at], at))
-}
-
-async fn checkout(endpoint: &Arc<Endpoint>, exchange: &Exchange) -> Result<Checkout, Error> {
+pub(super) async fn checkout(
+    endpoint: &Arc<Endpoint>,
+    exchange: &Exchange,
+) -> Result<Checkout, Error> {
     if !endpoint.wants_h2(exchange.grpc) {
         if let Some(connection) = endpoint.pool.take(Instant::now()) {
             note_try(exchange, endpoint);

@@ -2,35 +2,32 @@
 
 pub(crate) mod attempt;
 pub mod balance;
-#[allow(dead_code)] // until forwarding asks it
 pub(crate) mod breaker;
+pub(crate) mod care;
+pub(crate) mod choice;
 pub mod connect;
 pub mod dns;
 pub mod endpoint;
-#[allow(dead_code)]
 pub(crate) mod fixed;
 pub mod forward;
-#[allow(dead_code)]
 pub(crate) mod health;
 pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod incoming;
-#[allow(dead_code)]
 pub(crate) mod latency;
 pub(crate) mod outgoing;
-#[allow(dead_code)]
 pub(crate) mod outlier;
 pub(crate) mod pool;
 pub(crate) mod response_body;
-#[allow(dead_code)]
 pub(crate) mod retry;
-#[allow(dead_code)]
 pub(crate) mod sticky;
 pub(crate) mod switch;
-#[allow(dead_code)]
 pub(crate) mod ticks;
 pub mod tls;
+pub(crate) mod tries;
 pub(crate) mod tunnel;
+pub(crate) mod vitals;
+pub(crate) mod wish;
 
 use std::{
     sync::{
@@ -43,7 +40,7 @@ use std::{
 use http::HeaderValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use self::{balance::Balancer, endpoint::Endpoint};
+use self::{balance::Balancer, care::Care, endpoint::Endpoint};
 use crate::{
     config::model::{HostHeader, Name},
     error::{Error, Reason},
@@ -56,6 +53,8 @@ pub struct Upstream {
     pub name: Name,
     /// Where it answers, in the order of the balancer.
     pub endpoints: Vec<Arc<Endpoint>>,
+    /// Their weights.
+    pub(crate) weights: Vec<u32>,
     /// Chooses among them.
     pub balancer: Balancer,
     /// The Host it sees.
@@ -64,6 +63,8 @@ pub struct Upstream {
     pub connect_timeout: Duration,
     /// Requests in flight and waiting.
     pub admission: Arc<Admission>,
+    /// What it does about failures.
+    pub(crate) care: Care,
 }
 
 /// Bounds the requests in flight of one upstream.

@@ -195,7 +195,8 @@ impl Defaults {
                 if let Some(times) = (Slot { ty, ..slot }).count() {
                     let times = u32::try_from(times).unwrap_or(0);
                     let retry = self.retry.take();
-                    self.retry = Some(Retry { times, ..retry.unwrap_or_else(|| retry_builtin(times)) });
+                    self.retry =
+                        Some(Retry { times, ..retry.unwrap_or_else(|| retry_builtin(times)) });
                 }
             } else if kind != "timeouts" && slot.node.is_none_word() {
                 match kind {

@@ -73,7 +73,9 @@ fn hash_on(slot: &Slot<'_>) -> Option<HashOn> {
 
 fn is_token(text: &str) -> bool {
     !text.is_empty()
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 fn sticky(f: &Fields<'_>, inherited: Option<Sticky>) -> Option<Sticky> {
@@ -212,15 +214,21 @@ fn health(f: &Fields<'_>, inherited: Option<Health>) -> Option<Health> {
         }
     }
     let initial = f.get("initial").and_then(|slot| slot.word());
-    set(&mut it.initial, initial.map(|word| match word {
-        "unhealthy" => Initial::Unhealthy,
-        _ => Initial::Healthy,
-    }));
+    set(
+        &mut it.initial,
+        initial.map(|word| match word {
+            "unhealthy" => Initial::Unhealthy,
+            _ => Initial::Healthy,
+        }),
+    );
     let none = f.get("on_none_healthy").and_then(|slot| slot.word());
-    set(&mut it.on_none_healthy, none.map(|word| match word {
-        "use_all" => NoneHealthy::UseAll,
-        _ => NoneHealthy::Fail,
-    }));
+    set(
+        &mut it.on_none_healthy,
+        none.map(|word| match word {
+            "use_all" => NoneHealthy::UseAll,
+            _ => NoneHealthy::Fail,
+        }),
+    );
     if it.timeout > it.every {
         let at = f.get("timeout").or_else(|| f.get("every"));
         if let Some(slot) = at {
@@ -348,7 +356,9 @@ fn methods(slot: &Slot<'_>) -> Option<Methods> {
     for item in slot.one_or_many()? {
         let text = item.text()?;
         match Method::from_bytes(text.as_bytes()) {
-            Ok(method) if text.bytes().all(|byte| byte.is_ascii_uppercase()) => methods.push(method),
+            Ok(method) if text.bytes().all(|byte| byte.is_ascii_uppercase()) => {
+                methods.push(method)
+            }
             _ => {
                 item.wrong("`idempotent`, `any` or methods in capital letters", None);
                 return None;

@@ -57,7 +57,12 @@ pub(crate) static DEFAULTS: Section = Section {
         later("compress", Type::Map(&COMPRESS), "replaced by a route's own"),
         field("body", Type::Map(&BODY), "", "merges by field"),
         field("timeouts", Type::Map(&TIMEOUTS), "", "merges by field"),
-        field("retry", Type::Map(&RETRY), "none", "further tries; a number, a name, or none; merges by field"),
+        field(
+            "retry",
+            Type::Map(&RETRY),
+            "none",
+            "further tries; a number, a name, or none; merges by field",
+        ),
         moved("timeout", "timeouts"),
     ],
 };

@@ -17,10 +17,7 @@ pub(crate) static UPSTREAM: Section = Section {
         later("discover", Type::Map(&DISCOVER), "endpoints found elsewhere"),
         field(
             "lb",
-            Type::Word(
-                &["round_robin", "least_requests", "random", "peak_ewma", "hash"],
-                &[],
-            ),
+            Type::Word(&["round_robin", "least_requests", "random", "peak_ewma", "hash"], &[]),
             "least_requests",
             "how an endpoint is chosen: in turn, by requests in flight, by chance, by latency, by \
              a hash",
@@ -31,7 +28,12 @@ pub(crate) static UPSTREAM: Section = Section {
             "",
             "what `lb: hash` hashes: client_ip, path, header:NAME, cookie:NAME, query:NAME",
         ),
-        field("slow_start", ANY_TIME, "none", "how long an endpoint that is back warms up; or none"),
+        field(
+            "slow_start",
+            ANY_TIME,
+            "none",
+            "how long an endpoint that is back warms up; or none",
+        ),
         field(
             "sticky",
             Type::Map(&STICKY),

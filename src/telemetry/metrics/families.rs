@@ -80,6 +80,27 @@ families! {
     ERRORS Counter "tidegate_gateway_errors_total"
         ["route", "reason"]
         "Requests the gateway itself failed, by reason.";
+    RETRIES Counter "tidegate_retries_total"
+        ["route", "upstream", "reason"]
+        "Further tries, by what failed before; a hedge is a second try beside the first.";
+    BUDGET_EXHAUSTED Counter "tidegate_retry_budget_exhausted_total"
+        ["route"]
+        "Further tries that were not made because the budget was spent.";
+    BREAKER_STATE Gauge "tidegate_breaker_state"
+        ["upstream"]
+        "0 closed, 1 half-open, 2 open.";
+    BREAKER_TRANSITIONS Counter "tidegate_breaker_transitions_total"
+        ["upstream", "to"]
+        "Changes of the circuit breaker.";
+    ENDPOINT_UP Gauge "tidegate_endpoint_up"
+        ["upstream", "endpoint"]
+        "1 if requests may go there, 0 if checks or failures have taken it out.";
+    EJECTIONS Counter "tidegate_endpoint_ejections_total"
+        ["upstream", "endpoint"]
+        "Times it was taken out of rotation for failing.";
+    HEALTH_CHECKS Counter "tidegate_endpoint_health_checks_total"
+        ["upstream", "endpoint", "result"]
+        "Active health checks.";
     CONNECTIONS Gauge "tidegate_connections"
         ["listener", "protocol"]
         "Client connections open.";

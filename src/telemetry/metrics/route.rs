@@ -3,6 +3,7 @@
 //! that a request only adds to numbers it finds there.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -67,6 +68,9 @@ pub struct RouteMetrics {
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     last_request: AtomicU64,
+    /// Further tries by upstream and cause: rare enough for a lock.
+    retries: Mutex<BTreeMap<(Name, &'static str), u64>>,
+    budget_exhausted: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -106,7 +110,19 @@ impl RouteMetrics {
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
             last_request: AtomicU64::new(0),
+            retries: Mutex::default(),
+            budget_exhausted: AtomicU64::new(0),
         }
+    }
+
+    /// Counts a further try, by the word for what failed before.
+    pub fn retried(&self, upstream: &Name, reason: &'static str) {
+        *self.retries.lock().entry((Arc::clone(upstream), reason)).or_default() += 1;
+    }
+
+    /// Counts a further try that the budget did not allow.
+    pub fn budget_exhausted(&self) {
+        self.budget_exhausted.fetch_add(1, Relaxed);
     }
 
     /// Counts a finished request.
@@ -172,6 +188,13 @@ impl RouteMetrics {
             seen.push(Arc::as_ptr(histogram));
             new
         };
+        for ((upstream, reason), count) in &*self.retries.lock() {
+            out.counter(families::RETRIES, &[route, upstream, reason], *count as f64);
+        }
+        let exhausted = self.budget_exhausted.load(Relaxed);
+        if exhausted > 0 {
+            out.counter(families::BUDGET_EXHAUSTED, &[route], exhausted as f64);
+        }
         for row in &table.rows {
             let (method, class) = (METHODS[row.key.method()], CLASSES[row.key.class()]);
             let upstream = row.upstream.as_deref().unwrap_or_default();

@@ -1,0 +1,94 @@
+//! The choice of an endpoint: what the balancer may choose from, by what this request has tried and
+//! what is known of the endpoints.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{
+    Upstream,
+    balance::{View, slow_start},
+    care::seconds,
+    endpoint::Endpoint,
+    forward::random,
+    wish::Wish,
+};
+use crate::{
+    config::model::NoneHealthy,
+    error::{Error, Reason},
+};
+
+/// The endpoints as the balancer sees them.
+struct Seen<'u> {
+    upstream: &'u Upstream,
+    /// Positions this request has tried.
+    tried: &'u [usize],
+    /// Whatever is known of them.
+    all: bool,
+}
+
+impl View for Seen<'_> {
+    fn load(&self, at: usize) -> usize {
+        self.upstream.endpoints[at].load()
+    }
+
+    fn usable(&self, at: usize) -> bool {
+        !self.tried.contains(&at) && (self.all || self.upstream.endpoints[at].vitals.is_in())
+    }
+
+    fn cost(&self, at: usize, in_flight: usize) -> u64 {
+        self.upstream.endpoints[at].vitals.cost(in_flight, Instant::now())
+    }
+
+    fn is_ramping(&self) -> bool {
+        self.upstream.care.is_ramping()
+    }
+
+    fn ramp(&self, at: usize) -> u32 {
+        let Some(window) = self.upstream.care.slow_start else { return slow_start::FULL };
+        self.upstream.endpoints[at].vitals.ramp(window, Instant::now())
+    }
+}
+
+/// An endpoint that this request has not tried.
+pub(super) fn choose<'u>(
+    upstream: &'u Arc<Upstream>,
+    tried: &[usize],
+    wish: Wish,
+) -> Result<(&'u Arc<Endpoint>, usize), Error> {
+    let mut seen = Seen { upstream, tried, all: false };
+    let sticky = wish.sticky.filter(|at| upstream.weights[*at] > 0 && seen.usable(*at));
+    let mut at = sticky.or_else(|| upstream.balancer.pick(&seen, wish.key, random()));
+    if at.is_none() && upstream.care.on_none_healthy() == NoneHealthy::UseAll {
+        seen.all = true;
+        at = upstream.balancer.pick(&seen, wish.key, random());
+    }
+    match at {
+        Some(at) => Ok((&upstream.endpoints[at], at)),
+        None => Err(none(upstream)),
+    }
+}
+
+#[cold]
+fn none(upstream: &Upstream) -> Error {
+    if upstream.endpoints.iter().all(|endpoint| endpoint.vitals.is_in()) {
+        return Error::new(Reason::NoEndpoint, "no endpoint has a weight");
+    }
+    let again = upstream.care.health.as_ref().map_or_else(Default::default, |health| health.every);
+    let detail = format!("no endpoint of {} is healthy", upstream.name);
+    Error::new(Reason::NoHealthyEndpoint, detail).header(http::header::RETRY_AFTER, seconds(again))
+}
+
+impl Upstream {
+    /// Ends the slow start once nobody is in it. To be called now and then.
+    pub(crate) fn look_at_ramps(&self) {
+        let Some(window) = self.care.slow_start.filter(|_| self.care.is_ramping()) else { return };
+        let now = Instant::now();
+        let warm = |endpoint: &Arc<Endpoint>| {
+            endpoint.vitals.is_in() && endpoint.vitals.ramp(window, now) == slow_start::FULL
+        };
+        if self.endpoints.iter().all(warm) {
+            self.care.learned.nobody_ramps();
+        }
+    }
+}
