@@ -358,6 +358,8 @@ pub struct Route {
     pub timeouts: Timeouts,
     /// Further tries.
     pub retry: Option<Retry>,
+    /// A copy of the traffic elsewhere.
+    pub mirror: Option<Mirror>,
     /// Protocols a client may upgrade to, lower case; `websocket` by default.
     pub upgrade: Vec<String>,
     /// Request body limits.

@@ -5,6 +5,7 @@ pub mod body;
 pub mod custom;
 pub(crate) mod expect;
 pub mod headers;
+pub mod mirror;
 pub mod observe;
 pub(crate) mod panics;
 pub mod respond;

@@ -31,6 +31,7 @@ use crate::{
         body::BodyLayer,
         custom::LayerService,
         headers::{self, RequestHeadersLayer, ResponseHeadersLayer},
+        mirror::{self, MirrorLayer},
         observe::{Observe, ObserveLayer},
         respond::{RespondLayer, ServerName},
         rewrite::{Rewrite, RewriteLayer},
@@ -164,7 +165,7 @@ impl<'c> Stacks<'c> {
             let bounded = boundary.layer(body.layer(inner));
             return self.finished(name, route, bounded);
         }
-        let shaped = self.shaped(route, SharedService::new(inner), found);
+        let shaped = self.shaped(name, route, SharedService::new(inner), found);
         let guarded = self.custom(route, LayerPosition::AfterAuth, shaped, found);
         let limited = SharedService::new(body.layer(guarded));
         let started = self.custom(route, LayerPosition::Start, limited, found);
@@ -172,10 +173,19 @@ impl<'c> Stacks<'c> {
     }
 
     /// The reach and shape zones: what changes a request on its way to the upstream.
-    fn shaped(&self, route: &Route, inner: LayerService, found: &mut Diagnostics) -> LayerService {
+    fn shaped(
+        &self,
+        name: &Name,
+        route: &Route,
+        inner: LayerService,
+        found: &mut Diagnostics,
+    ) -> LayerService {
         let mut service = self.custom(route, LayerPosition::BeforeUpstream, inner, found);
         if let Some(limit) = route.timeouts.request {
             service = SharedService::new(TimeoutLayer::new(limit).layer(service));
+        }
+        if let Some(layer) = self.mirror(name, route) {
+            service = SharedService::new(layer.layer(service));
         }
         if let Some(rewrite) = rewrite(&route.path_rewrite, found) {
             service = SharedService::new(RewriteLayer::new(rewrite, self.normalize).layer(service));
@@ -185,6 +195,28 @@ impl<'c> Stacks<'c> {
             service = SharedService::new(layer.layer(service));
         }
         service
+    }
+
+    /// Copies of the traffic to another upstream; one that is not there was refused before.
+    fn mirror(&self, name: &Name, route: &Route) -> Option<MirrorLayer> {
+        let mirror = route.mirror.as_ref()?;
+        let upstream = Arc::clone(self.upstreams.get(&mirror.to.value)?);
+        let metrics = self.context.metrics.route(name);
+        let forward = forward::Forward::new(forward::Settings {
+            upstreams: vec![(upstream, 1)],
+            timeouts: within_total(route.timeouts),
+            upgrade: Vec::new(),
+            own: self.own.clone(),
+            again: None,
+            metrics: Arc::clone(&metrics),
+        });
+        Some(MirrorLayer::new(mirror::Settings {
+            to: Arc::clone(&mirror.to.value),
+            share: (mirror.share * mirror::ALL as f64) as u64,
+            compare: mirror.compare.clone(),
+            forward,
+            metrics,
+        }))
     }
 
     /// The answer and observe zones.
@@ -263,6 +295,7 @@ fn is_plain(route: &Route) -> bool {
     route.layers.is_empty()
         && route.timeouts.request.is_none()
         && route.path_rewrite == PathRewrite::Keep
+        && route.mirror.is_none()
         && headers::is_empty(&route.headers.request)
 }
 

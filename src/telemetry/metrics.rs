@@ -38,7 +38,7 @@ use self::{families::Scrape, histogram::Buckets};
 pub use self::{
     families::{FAMILIES, Family, Kind},
     listener::{ConnectionGuard, Cut, Handshake, ListenerMetrics, Protocol},
-    route::{Observation, RouteMetrics},
+    route::{MirrorResult, Observation, RouteMetrics},
     upstream::{EndpointMetrics, UpstreamMetrics},
 };
 use crate::config::model::Name;

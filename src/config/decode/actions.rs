@@ -119,7 +119,7 @@ fn weights(
 }
 
 /// One upstream, by name or by URL.
-fn target(
+pub(super) fn target(
     context: &Context<'_>,
     f: &Fields<'_>,
     node: &Node,

@@ -81,6 +81,7 @@ fn unused(context: &Context<'_>, config: &Config) {
         if let Action::Forward(targets) = &route.action {
             used.extend(targets.iter().map(|(name, _)| &name.value));
         }
+        used.extend(route.mirror.iter().map(|mirror| &mirror.to.value));
     }
     for (name, upstream) in config.upstreams.iter().filter(|(name, _)| !used.contains(name)) {
         let message = format!("no route uses the upstream `{name}`");

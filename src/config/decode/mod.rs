@@ -28,6 +28,7 @@ mod checks;
 mod edge;
 mod logs;
 mod matches;
+mod mirror;
 mod process;
 mod reader;
 mod records;

@@ -16,7 +16,7 @@ use super::{
     },
     Context, actions,
     edge::set,
-    matches,
+    matches, mirror,
     reader::{Fields, Owner, Reader},
     records::{Defaults, TimeoutsSoFar},
     slot::Slot,
@@ -50,6 +50,7 @@ fn route(context: &Context<'_>, entry: &Entry, defaults: &Defaults) -> Option<Ro
     consistent(r, &f, &own.timeouts);
     let action = actions::action(context, &f, entry.key_place, defaults);
     let path_rewrite = path_rewrite(&f, action.as_ref());
+    let mirror = mirror::mirror(context, &f, action.as_ref(), defaults);
     let matches = matches::matches(&f, entry.key_place);
     let word = f.get("errors").and_then(|slot| slot.word());
     let priority = f.get("priority").and_then(|slot| slot.int()).unwrap_or(0);
@@ -63,6 +64,7 @@ fn route(context: &Context<'_>, entry: &Entry, defaults: &Defaults) -> Option<Ro
         headers: own.headers,
         timeouts: own.timeouts.value,
         retry: own.retry,
+        mirror,
         upgrade: upgrade(&f),
         body: own.body,
         errors: match word {

@@ -82,7 +82,12 @@ pub(crate) static ROUTE: Section = Section {
         field("respond", Type::Map(&RESPOND), "", "status or map"),
         field("strip_prefix", Type::Text, "", "path, or true for the literal part of the pattern"),
         field("rewrite", Type::Text, "", "path template: `/v2/{id}/{**}`"),
-        later("mirror", Type::Map(&MIRROR), "a copy of the traffic elsewhere"),
+        field(
+            "mirror",
+            Type::Map(&MIRROR),
+            "none",
+            "a copy of the traffic elsewhere; an upstream, a URL, or none",
+        ),
         field("priority", Type::Int(-1000, 1000), "0", "breaks ties that would be an error"),
         field("enabled", Type::Bool, "true", "false keeps it in the file and answers nothing"),
         field("upgrade", Type::List, "[websocket]", "protocols a client may upgrade to, or none"),
@@ -180,7 +185,20 @@ pub(crate) static RESPOND: Section = Section {
 
 pub(crate) static MIRROR: Section = Section {
     name: "`mirror`",
-    fields: &[later("to", Type::Text, "upstream"), later("percent", Type::Percent, "share")],
+    fields: &[
+        field("to", Type::Text, "", "upstream or URL; required"),
+        field("percent", Type::Percent, "100%", "share of the requests"),
+        field("compare", Type::Map(&COMPARE), "", "what is compared of the two answers"),
+    ],
+};
+
+pub(crate) static COMPARE: Section = Section {
+    name: "`compare`",
+    fields: &[
+        field("status", Type::Bool, "true", "their statuses"),
+        field("headers", Type::List, "[]", "these header fields"),
+        field("body", Type::Bool, "false", "their bodies, by a digest"),
+    ],
 };
 
 pub(crate) static LAYER: Section = Section {

@@ -132,6 +132,28 @@ pub struct Retry {
     pub hedge: Option<f64>,
 }
 
+/// A copy of the traffic elsewhere (`mirror`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mirror {
+    /// The upstream.
+    pub to: super::Located<super::Name>,
+    /// Share of the requests; 1.
+    pub share: f64,
+    /// What is compared of the answers.
+    pub compare: Compare,
+}
+
+/// What is compared of two answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Compare {
+    /// Their statuses.
+    pub status: bool,
+    /// These fields.
+    pub headers: Vec<HeaderName>,
+    /// Digests of their bodies.
+    pub body: bool,
+}
+
 /// Which requests may be sent twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Methods {
@@ -166,6 +188,15 @@ impl Statuses {
     /// Whether it is one of them.
     pub fn contains(&self, status: http::StatusCode) -> bool {
         self.0.iter().any(|(from, to)| (*from..=*to).contains(&status.as_u16()))
+    }
+}
+
+// === impl Compare ===
+
+impl Compare {
+    /// Whether nothing is.
+    pub fn is_empty(&self) -> bool {
+        !self.status && self.headers.is_empty() && !self.body
     }
 }
 

@@ -86,6 +86,12 @@ families! {
     BUDGET_EXHAUSTED Counter "tidegate_retry_budget_exhausted_total"
         ["route"]
         "Further tries that were not made because the budget was spent.";
+    MIRRORED Counter "tidegate_mirror_requests_total"
+        ["route", "result"]
+        "Copies of requests to another upstream.";
+    COMPARED Counter "tidegate_mirror_comparisons_total"
+        ["route", "difference"]
+        "Answers compared with those to the copies, by what differs first.";
     BREAKER_STATE Gauge "tidegate_breaker_state"
         ["upstream"]
         "0 closed, 1 half-open, 2 open.";

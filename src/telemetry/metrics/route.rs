@@ -71,6 +71,25 @@ pub struct RouteMetrics {
     /// Further tries by upstream and cause: rare enough for a lock.
     retries: Mutex<BTreeMap<(Name, &'static str), u64>>,
     budget_exhausted: AtomicU64,
+    /// By result.
+    mirrored: [AtomicU64; MirrorResult::WORDS.len()],
+    /// By what differs.
+    compared: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+/// What became of a copy of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MirrorResult {
+    /// It was answered, by whatever status.
+    Answered,
+    /// It could not be sent, or no whole answer came in time.
+    Failed,
+    /// Too many were under way.
+    Overloaded,
+    /// The request body was too large to keep.
+    BodyTooLarge,
+    /// The request body did not end as it should.
+    Cut,
 }
 
 #[derive(Debug)]
@@ -98,6 +117,13 @@ struct Row {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key(u64);
 
+// === impl MirrorResult ===
+
+impl MirrorResult {
+    const WORDS: [&'static str; 5] =
+        ["answered", "failed", "overloaded", "body_too_large", "body_cut"];
+}
+
 // === impl RouteMetrics ===
 
 impl RouteMetrics {
@@ -112,7 +138,19 @@ impl RouteMetrics {
             last_request: AtomicU64::new(0),
             retries: Mutex::default(),
             budget_exhausted: AtomicU64::new(0),
+            mirrored: Default::default(),
+            compared: Mutex::default(),
         }
+    }
+
+    /// Counts a copy.
+    pub fn mirrored(&self, result: MirrorResult) {
+        self.mirrored[result as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Counts a comparison, by what differs first; `none` if nothing does.
+    pub fn compared(&self, difference: &'static str) {
+        *self.compared.lock().entry(difference).or_default() += 1;
     }
 
     /// Counts a further try, by the word for what failed before.
@@ -188,6 +226,15 @@ impl RouteMetrics {
             seen.push(Arc::as_ptr(histogram));
             new
         };
+        for (word, count) in MirrorResult::WORDS.iter().zip(&self.mirrored) {
+            let count = count.load(Relaxed);
+            if count > 0 {
+                out.counter(families::MIRRORED, &[route, word], count as f64);
+            }
+        }
+        for (difference, count) in &*self.compared.lock() {
+            out.counter(families::COMPARED, &[route, difference], *count as f64);
+        }
         for ((upstream, reason), count) in &*self.retries.lock() {
             out.counter(families::RETRIES, &[route, upstream, reason], *count as f64);
         }
