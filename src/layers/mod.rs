@@ -4,6 +4,7 @@ pub mod answer;
 pub mod body;
 pub mod custom;
 pub(crate) mod expect;
+pub(crate) mod grpc_timeout;
 pub mod headers;
 pub mod mirror;
 pub mod observe;

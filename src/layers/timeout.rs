@@ -76,18 +76,29 @@ where
         let exchange = request.extensions().get::<Arc<Exchange>>().cloned();
         let started = exchange.as_ref().map_or_else(Instant::now, |exchange| exchange.started);
         let deadline = started + self.limit;
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let response = tokio::time::timeout_at(deadline, answer)
-                .await
-                .map_err(|_| Error::new(Reason::RequestTimeout, "no answer in the total time"))??;
-            if response.body().is_empty() {
-                return Ok(response);
-            }
-            let sleep = Box::pin(tokio::time::sleep_until(deadline));
-            Ok(response.map(|body| Body::wrap(DeadlineBody { body, sleep, exchange })))
-        })
+        until(deadline, self.inner.call(request), exchange)
     }
+}
+
+/// An answer that must have ended by then, with its body.
+pub(crate) fn until<F>(
+    deadline: Instant,
+    answer: F,
+    exchange: Option<Arc<Exchange>>,
+) -> BoxFuture<Error>
+where
+    F: Future<Output = Result<Response, Error>> + Send + 'static,
+{
+    Box::pin(async move {
+        let response = tokio::time::timeout_at(deadline, answer)
+            .await
+            .map_err(|_| Error::new(Reason::RequestTimeout, "no answer in the total time"))??;
+        if response.body().is_empty() {
+            return Ok(response);
+        }
+        let sleep = Box::pin(tokio::time::sleep_until(deadline));
+        Ok(response.map(|body| Body::wrap(DeadlineBody { body, sleep, exchange })))
+    })
 }
 
 // === impl DeadlineBody ===

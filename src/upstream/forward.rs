@@ -37,7 +37,9 @@ use crate::{
     layers::{
         Request, Response, exchange_of,
         expect::{self, Interim},
+        grpc_timeout,
         shared::BoxFuture,
+        timeout,
     },
     server::{
         client::Upgrade,
@@ -150,7 +152,16 @@ impl Service<Request> for Forward {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request) -> BoxFuture<Error> {
+    fn call(&mut self, mut request: Request) -> BoxFuture<Error> {
+        match self.settings.deadline(&mut request) {
+            None => self.send(request),
+            Some((due, exchange)) => timeout::until(due, self.send(request), Some(exchange)),
+        }
+    }
+}
+
+impl Forward {
+    fn send(&self, request: Request) -> BoxFuture<Error> {
         match self.settings.line(&request) {
             Ok((line, Checkout::H1(connection))) => {
                 direct(&self.settings, line, connection, request)
@@ -264,6 +275,14 @@ impl Settings {
         });
         let in_flight = InFlight::new(Arc::clone(endpoint), Arc::clone(upstream));
         Ok((Line { exchange: Arc::clone(exchange), now, in_flight, permit }, checkout))
+    }
+
+    /// When a gRPC call must be over, if its client says so.
+    fn deadline(&self, request: &mut Request) -> Option<(Instant, Arc<Exchange>)> {
+        let exchange = exchange_of(request).filter(|exchange| exchange.grpc).cloned()?;
+        let limit = self.timeouts.request;
+        let due = grpc_timeout::deadline(request.headers_mut(), &exchange, limit, Instant::now())?;
+        Some((due, exchange))
     }
 
     /// Whether somebody wants to know what becomes of a try.

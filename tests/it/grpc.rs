@@ -108,6 +108,47 @@ fn a_deadline_ends_the_call_on_both_sides() {
 }
 
 #[test]
+fn a_deadline_holds_where_neither_client_nor_upstream_keeps_it() {
+    // It takes the call and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = format!("http://{}", silent.local_addr().unwrap());
+    let gateway = through(&upstream, "");
+    let url = format!("{}/tide.Echo/Unary", gateway.url("http"));
+    let begun = std::time::Instant::now();
+    let answer = curl(&[
+        "--http2-prior-knowledge",
+        "-H",
+        "content-type: application/grpc",
+        "-H",
+        "te: trailers",
+        "-H",
+        "grpc-timeout: 300m",
+        "--data-binary",
+        "",
+        &url,
+    ]);
+    assert_eq!(answer.header("grpc-status").as_deref(), Some("4"), "{}", answer.head);
+    assert!(begun.elapsed() >= Duration::from_millis(290), "{:?}", begun.elapsed());
+    assert_eq!(gateway.last_access(1)["reason"], "request_timeout");
+}
+
+#[test]
+fn the_upstream_is_told_what_is_left_of_a_deadline() {
+    let server = GrpcServer::start();
+    let gateway = through(&server.url(), ", timeouts: { request: 2s, per_try: 1s }");
+    let address = gateway.addr("http");
+    block_on(async {
+        let mut client = GrpcClient::connect(address).await;
+        let mut request = Request::new(Note::new("meta", 0));
+        request.set_timeout(Duration::from_secs(9));
+        let text = client.unary(request).await.unwrap().into_inner().text;
+        let said = text.strip_prefix("Some(\"").and_then(|text| text.split('u').next());
+        let micros: u32 = said.and_then(|said| said.parse().ok()).expect("microseconds");
+        assert!((1_000_000..2_000_000).contains(&micros), "the route's limit is shorter: {text}");
+    });
+}
+
+#[test]
 fn our_own_errors_are_grpc_statuses() {
     let server = GrpcServer::start();
     let gateway = through(&server.url(), ", timeouts: { per_try: 300ms }");

@@ -16,6 +16,7 @@ mod http1;
 mod http2;
 mod lifecycle;
 mod listeners;
+mod mirror;
 mod observability;
 mod parts;
 mod reload;
