@@ -131,6 +131,14 @@ const RETRY: &[Case] = &[
         ],
     ),
     (
+        "  b: { to: x, retry: { hedge: p95 } }\nupstreams: { x: [\"http://a:1\", \"http://b:1\"] }",
+        &[],
+    ),
+    (
+        "  b: { to: \"http://a:1\", retry: 2, timeouts: { request: 1s, per_try: 2s } }",
+        &["4:70: `per_try` is longer than `request` in route `b`"],
+    ),
+    (
         "  b: { to: \"http://a:1\", retry: 2, timeouts: { request: 10s, per_try: 4s } }",
         &[
             "4:71: 3 tries of `per_try` are longer than `request` in route `b` (a slow try may leave no time for the next)",
@@ -157,7 +165,7 @@ const POLICIES: &[Case] = &[
         &["4:33: `retry` in route `b` names an unknown policy `carful` (did you mean `careful`?)"],
     ),
     (
-        "  b: { to: \"http://a:1\", retry: careful }\npolicies: { retry: { careful: { backoff: 50ms }, other: { times: 2 } } }",
+        "  b: { to: \"http://a:1\", retry: careful }\npolicies: { retry: { careful: { backoff: 50ms }, a: { times: 2 }, b: { times: 2 }, c: { times: 2 } } }",
         &["5:31: retry policy `careful` has no `times`"],
     ),
     (
