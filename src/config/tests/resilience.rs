@@ -120,7 +120,7 @@ fn retries_in_all_forms() {
     assert_eq!((two.budget, two.methods.clone()), (0.2, Methods::Idempotent));
     assert!(two.when.connect && two.when.reset && !two.when.timeout);
     assert_eq!(two.when.statuses, Statuses(vec![(502, 504)]));
-    assert_eq!(retry("retry: { times: 2 }"), Some(two.clone()));
+    assert_eq!(retry("retry: { times: 2 }"), Some(two));
     let full = retry(
         "retry: { times: 10, when: [timeout, 5xx, 429], methods: any, backoff: 1ms, \
          max_backoff: 2s, budget: 100%, body_limit: 0B, hedge: p50 }",
