@@ -121,6 +121,26 @@ impl Sources {
         let written = text.get(place.start as usize..place.end as usize).unwrap_or_default();
         if written.contains("${") { "«redacted»".to_owned() } else { format!("`{value}`") }
     }
+
+    /// Hides secrets of one file, so that no message shows them with their line. Places stay as they
+    /// are, and so does `${…}`, which is no secret.
+    pub(super) fn conceal(&mut self, secrets: &[Place]) {
+        let Some(Place { file, .. }) = secrets.first() else { return };
+        let Some((_, text)) = self.files.get_mut(*file as usize) else { return };
+        let mut bytes = text.as_bytes().to_vec();
+        for place in secrets.iter().filter(|place| place.file == *file) {
+            let Some(written) = bytes.get_mut(place.start as usize..place.end as usize) else {
+                continue;
+            };
+            if !written.windows(2).any(|pair| pair == b"${") {
+                let shown = written.iter_mut().filter(|byte| !matches!(**byte, b'\n' | b'\r'));
+                shown.for_each(|byte| *byte = b'*');
+            }
+        }
+        if let Ok(hidden) = String::from_utf8(bytes) {
+            *text = hidden.into();
+        }
+    }
 }
 
 impl fmt::Display for Diagnostic {

@@ -140,6 +140,9 @@ impl Files {
             self.hasher.write(value.as_bytes());
             self.hasher.write_u8(0);
         }
+        let mut secrets = Vec::new();
+        root.mark_secrets(&mut secrets);
+        self.sources.conceal(&secrets);
     }
 
     fn include(&mut self, patterns: &Node, base: &Path, env: &dyn Fn(&str) -> Option<String>) {

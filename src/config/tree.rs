@@ -86,6 +86,37 @@ impl Node {
         self.scalar().is_some_and(|scalar| scalar.secret)
     }
 
+    /// Marks what is secret by its key, wherever it came from, and tells where it stands.
+    pub(crate) fn mark_secrets(&mut self, places: &mut Vec<Place>) {
+        match &mut self.kind {
+            Kind::Null | Kind::Scalar(_) => {}
+            Kind::Seq(items) => items.iter_mut().for_each(|item| item.mark_secrets(places)),
+            Kind::Map(entries) => {
+                for entry in entries {
+                    match (entry.key.as_str(), &mut entry.value.kind) {
+                        ("sticky", Kind::Map(inner)) => {
+                            let secret = inner.iter_mut().filter(|inner| inner.key == "secret");
+                            secret.for_each(|inner| inner.value.mark(places));
+                        }
+                        _ => entry.value.mark_secrets(places),
+                    }
+                }
+            }
+        }
+    }
+
+    fn mark(&mut self, places: &mut Vec<Place>) {
+        match &mut self.kind {
+            Kind::Null => {}
+            Kind::Scalar(scalar) => {
+                scalar.secret = true;
+                places.push(self.place);
+            }
+            Kind::Seq(items) => items.iter_mut().for_each(|item| item.mark(places)),
+            Kind::Map(entries) => entries.iter_mut().for_each(|entry| entry.value.mark(places)),
+        }
+    }
+
     /// How a message shows it: text in back-ticks, never a value that came from a variable.
     pub(crate) fn shown(&self) -> String {
         match &self.kind {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, mem};
 
 use crate::config::{
     diagnostic::Place,
-    model::{Action, Address, Config, Listener, Name, Route, Server, Upstream},
+    model::{Action, Address, Config, Endpoint, Listener, Name, Route, Server, Upstream},
 };
 
 /// The difference between two configurations. Empty if nothing an operator wrote has changed.
@@ -246,19 +246,45 @@ fn upstream_changes(old: &Upstream, new: &Upstream) -> Option<String> {
             parts.push(format!("-{}", endpoint.url.value));
         }
     }
+    for endpoint in &new.endpoints {
+        let known = old.endpoints.iter().find(|known| known.url.value == endpoint.url.value);
+        parts.extend(known.and_then(|known| endpoint_changes(known, endpoint)));
+    }
     if parts.is_empty() && old.endpoints != new.endpoints {
-        parts.push("endpoints".to_owned());
+        parts.push("order of endpoints".to_owned());
     }
     parts.extend(names(&[
         ("lb", old.balance != new.balance),
+        ("hash_on", old.hash_on != new.hash_on),
+        ("slow_start", old.slow_start != new.slow_start),
+        ("sticky", old.sticky != new.sticky),
         ("connect_timeout", old.connect_timeout != new.connect_timeout),
         ("protocol", old.protocol != new.protocol),
         ("host_header", old.host_header != new.host_header),
+        ("health", old.health != new.health),
+        ("outlier", old.outlier != new.outlier),
+        ("breaker", old.breaker != new.breaker),
         ("pool", old.pool != new.pool),
         ("limits", old.limits != new.limits),
         ("tls", old.tls != new.tls),
     ]));
     Some(parts.join(", "))
+}
+
+/// What is different about an endpoint that stays.
+fn endpoint_changes(old: &Endpoint, new: &Endpoint) -> Option<String> {
+    let mut parts = Vec::new();
+    if old.weight != new.weight {
+        parts.push(format!("weight {} → {}", old.weight, new.weight));
+    }
+    if old.backup != new.backup {
+        parts.push(if new.backup { "backup" } else { "no backup" }.to_owned());
+    }
+    if old.priority != new.priority {
+        parts.push(format!("priority {} → {}", old.priority, new.priority));
+    }
+    let parts = parts.join(" ");
+    (!parts.is_empty()).then(|| format!("{} {parts}", new.url.value))
 }
 
 // === routes ===
@@ -306,6 +332,7 @@ fn route_changes(old: &Route, new: &Route) -> Option<String> {
         ("path rewriting", old.path_rewrite != new.path_rewrite),
         ("headers", old.headers != new.headers),
         ("timeouts", old.timeouts != new.timeouts),
+        ("retry", old.retry != new.retry),
         ("upgrade", old.upgrade != new.upgrade),
         ("body", old.body != new.body),
         ("errors", old.errors != new.errors),

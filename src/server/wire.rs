@@ -9,12 +9,13 @@
 //! floods. Once the protocol is switched it only passes bytes on.
 
 mod heads;
+mod turns;
 #[cfg(test)]
 mod tests;
 
 use std::{
     io::{self, IoSlice},
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
 };
@@ -279,40 +280,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         buf.set_filled(before + scan.pass);
         self.follow(scan.next);
         Poll::Ready(Ok(scan.pass > 0))
-    }
-
-    /// HTTP/2: what the client sends goes on as far as it has its turn; the rest waits here. `false`: it
-    /// went too far.
-    fn poll_read_frames(
-        &mut self,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<bool>> {
-        let Mode::H2(frames) = &mut self.mode else { return Poll::Ready(Ok(false)) };
-        if frames.ends_turn() {
-            // Unlike a wake, it lets the worker look at its sockets before our next turn.
-            let _ = pin!(tokio::task::yield_now()).poll(cx);
-            return Poll::Pending;
-        }
-        let before = buf.filled().len();
-        if self.pending.is_empty() {
-            ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
-        } else {
-            self.ready = self.pending.len();
-            self.deliver(buf);
-            self.ready = 0;
-        }
-        let bytes = &buf.filled()[before..];
-        if bytes.is_empty() {
-            return Poll::Ready(Ok(true));
-        }
-        let Mode::H2(frames) = &mut self.mode else { return Poll::Ready(Ok(false)) };
-        let verdict = frames.read_turn(bytes, self.connection.state.touch());
-        let pass = verdict.unwrap_or(0);
-        self.pending.splice(0..0, bytes[pass..].iter().copied());
-        buf.set_filled(before + pass);
-        self.judge(verdict.map(drop));
-        Poll::Ready(Ok(verdict.is_ok()))
     }
 
     fn poll_read_pending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {

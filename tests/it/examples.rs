@@ -113,3 +113,15 @@ fn settings_a_layer_does_not_like_refuse_the_file() {
     let said = everything(&check(Path::new(BINARY)));
     assert!(said.contains("team") && said.contains(&format!("routes.yaml:{line}:")), "{said}");
 }
+
+#[test]
+fn the_file_for_services_that_fail_is_good() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/resilient.yaml");
+    let home = temporary();
+    let mut command = Command::new(BINARY);
+    command.args(["check", "--strict", "-c"]).arg(file);
+    let output = private(&mut command, home.path()).output().unwrap();
+    let said = everything(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("4 routes, 3 upstreams"), "{said}");
+}

@@ -152,14 +152,20 @@ fn the_page_and_the_endpoint_name_the_same_metrics() {
     let gateway = Gateway::start(&format!(
         "listeners:\n  http: {{ address: \"127.0.0.1:0\" }}\n  https: {{ address: \"127.0.0.1:0\", tls: true }}\n\
          tls: {{ certificates: [{}] }}\n\
-         routes: {{ app: {{ match: /x, to: \"{}\" }} }}\n",
+         upstreams: {{ dead: {{ endpoints: \"http://127.0.0.1:1\", breaker: {{}} }} }}\n\
+         routes:\n  app: {{ match: /x, to: \"{}\" }}\n  \
+         dead: {{ match: /dead, to: dead, retry: {{ times: 10, backoff: 1ms, budget: 0% }} }}\n",
         authority.issue("a", &["a.example"]).yaml(),
         upstream.url()
     ));
     let mut secure = crate::support::tls::connect(gateway.addr("https"), "a.example", &authority);
     assert_eq!(secure.post("a.example", "/x", b"body").text(), "x");
     assert_eq!(gateway.get("h", "/none").status, 404);
-    gateway.access_log(2);
+    // The first takes what the budget has in any case.
+    for _ in 0..2 {
+        assert_eq!(gateway.get("h", "/dead").status, 502);
+    }
+    gateway.access_log(4);
     let page = include_str!("../../docs/metrics.md");
     let documented: std::collections::BTreeSet<_> = page
         .lines()

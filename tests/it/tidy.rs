@@ -10,7 +10,7 @@ const MOST_LINES: usize = 400;
 
 /// Except these, which are one thing each: how long they may be.
 const LONGER: [(&str, usize); 5] = [
-    ("src/config/model.rs", 660), // the shape of the whole language
+    ("src/config/model.rs", 680), // the shape of the whole language
     ("src/server/scan.rs", 680),  // one state machine over the bytes of a head
     ("src/telemetry/access_log/tests.rs", 420),
     ("src/server/wire.rs", 490),      // both directions of one stream

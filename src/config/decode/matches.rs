@@ -100,7 +100,7 @@ fn pattern(r: &Reader<'_>, path: &str, place: Place) -> Located<PathMatch> {
 }
 
 /// A method: a known one, or an unknown one that is not close to a known one.
-fn method(slot: &Slot<'_>, word: &str, place: Place) -> Option<Method> {
+pub(super) fn method(slot: &Slot<'_>, word: &str, place: Place) -> Option<Method> {
     let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
     let close = slot.r.propose(&word.to_ascii_uppercase(), known).filter(|close| *close != word);
     let capitals = !word.is_empty() && word.chars().all(|c| c.is_ascii_uppercase() || c == '-');

@@ -33,6 +33,7 @@ mod process;
 mod reader;
 mod records;
 mod resilience;
+mod retry;
 mod routes;
 mod slot;
 mod units;

@@ -22,7 +22,7 @@ use super::{
     Tops,
     edge::set,
     reader::{Fields, Owner, Reader},
-    resilience::{self, retry_builtin},
+    retry,
     slot::Slot,
     twice, units, upstreams,
 };
@@ -82,9 +82,10 @@ impl<'a> Policies<'a> {
     }
 
     fn judge(&self, r: &Reader<'_>) {
-        let mut scratch = Defaults::builtin();
         for (kind, names) in KINDS.iter().zip(&self.named) {
             for (name, entry) in names {
+                // Each by itself: what one lacks is not found in another.
+                let mut scratch = Defaults::builtin();
                 let what = format!("{kind} policy");
                 let owner = Owner::named(&what, name);
                 apply(r, kind, &entry.value, owner, &mut scratch);
@@ -194,9 +195,9 @@ impl Defaults {
                 let ty = &RETRY_TIMES;
                 if let Some(times) = (Slot { ty, ..slot }).count() {
                     let times = u32::try_from(times).unwrap_or(0);
-                    let retry = self.retry.take();
-                    self.retry =
-                        Some(Retry { times, ..retry.unwrap_or_else(|| retry_builtin(times)) });
+                    let inherited = self.retry.take();
+                    let rest = inherited.unwrap_or_else(|| retry::retry_builtin(times));
+                    self.retry = Some(Retry { times, ..rest });
                 }
             } else if kind != "timeouts" && slot.node.is_none_word() {
                 match kind {
@@ -204,6 +205,8 @@ impl Defaults {
                     "retry" => self.retry = None,
                     _ => self.headers = Headers::default(),
                 }
+            } else if kind == "retry" && slot.node.is("true") {
+                slot.wrong("a number, a name, a map or none", None);
             } else if slot.node.text().is_some() {
                 let Some(entry) = policies.find(&slot) else { continue };
                 // Judged once where it is defined.
@@ -217,9 +220,11 @@ impl Defaults {
     }
 }
 
+/// A number, or what was meant as one: `1-2` can be a name.
 fn is_number(node: &Node) -> bool {
     node.text().is_some_and(|text| {
-        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || b".-".contains(&byte))
+        text.bytes().all(|byte| byte.is_ascii_digit() || b".-".contains(&byte))
+            && text.parse::<f64>().is_ok()
     })
 }
 
@@ -246,7 +251,7 @@ fn apply(r: &Reader<'_>, kind: &str, node: &Node, owner: Owner<'_>, onto: &mut D
         "body" => body(&f, &mut onto.body),
         "retry" => {
             let inherited = onto.retry.take();
-            onto.retry = resilience::retry(&f, inherited);
+            onto.retry = retry::retry(&f, inherited);
         }
         _ => {
             if let Some(f) = f.child("request") {

@@ -1,21 +1,24 @@
-//! What an upstream and a route say about endpoints that fail: `health`, `outlier`, `breaker`,
-//! `sticky`, `hash_on`, `retry`.
+//! What an upstream says about endpoints that fail and about the choice between them: `health`,
+//! `outlier`, `breaker`, `sticky`, `hash_on`, `slow_start`.
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Method};
+use http::HeaderName;
 
 use super::{
     super::{
-        fields::HEALTH,
+        diagnostic::Diagnostic,
+        fields::{HEALTH, Type},
         model::{
-            Breaker, Causes, HashOn, Health, Initial, Methods, NoneHealthy, Outlier, Probe, Retry,
-            Statuses, Sticky, Upstream,
+            Balance, Breaker, Causes, HashOn, Health, Initial, NoneHealthy, Outlier, Probe,
+            Protocol, Statuses, Sticky, Upstream,
         },
     },
     edge::set,
-    reader::{Fields, Owner, list},
+    reader::{Fields, Owner},
+    retry::causes,
     slot::Slot,
+    upstreams::host,
 };
 
 /// All of them that an upstream has, on top of what it inherits.
@@ -27,6 +30,12 @@ pub(super) fn upstream(f: &Fields<'_>, it: &mut Upstream) {
     on_top(f, "sticky", &mut it.sticky, sticky);
     on_top(f, "outlier", &mut it.outlier, outlier);
     on_top(f, "breaker", &mut it.breaker, breaker);
+    checks(f, it);
+    agree(f, it);
+}
+
+/// `health`: `none`, a path, or a map.
+fn checks(f: &Fields<'_>, it: &mut Upstream) {
     let Some(slot) = f.get("health") else { return };
     if slot.node.is_none_word() {
         it.health = None;
@@ -36,6 +45,57 @@ pub(super) fn upstream(f: &Fields<'_>, it: &mut Upstream) {
         }
     } else if let Some(f) = slot.r.fields(slot.node, &HEALTH, Owner::of(HEALTH.name, slot.owner)) {
         it.health = health(&f, it.health.take());
+    }
+}
+
+/// Keys that need or exclude each other. Judged where one of them is written, with what the other
+/// is inherited as.
+fn agree(f: &Fields<'_>, it: &mut Upstream) {
+    let hashes = it.balance == Balance::Hash;
+    let misspelt = |lb: &Slot<'_>| match (lb.ty, lb.node.text()) {
+        (Type::Word(words, _), Some(text)) => !words.contains(&text),
+        _ => true,
+    };
+    match (f.get("lb"), f.get("hash_on")) {
+        (Some(lb), _) if misspelt(&lb) => {}
+        (Some(lb), None) if hashes && it.hash_on.is_none() => {
+            let message = format!("`lb: hash` {} needs `hash_on`", f.owner.within());
+            lb.error(message, Some("like `hash_on: client_ip`".to_owned()));
+        }
+        (_, Some(slot)) if !hashes => {
+            let message = format!("{} needs `lb: hash`", slot.subject());
+            slot.error(message, None);
+        }
+        _ => {}
+    }
+    if !hashes {
+        it.hash_on = None; // what was inherited for another way of balancing
+    }
+    let written = |key| f.get(key).or_else(|| f.get("lb"));
+    if hashes
+        && it.sticky.is_some()
+        && let Some(slot) = written("sticky")
+    {
+        let message = format!("`sticky` and `lb: hash` {}: the cookie wins", f.owner.within());
+        let found = Diagnostic::warning(slot.place(), message);
+        f.r.report(found.help("the hash chooses only for clients without the cookie"));
+    }
+    if hashes
+        && it.slow_start.is_some()
+        && let Some(slot) = written("slow_start")
+    {
+        let within = f.owner.within();
+        let message = format!("`slow_start` {within} has no effect with `lb: hash`");
+        let found = Diagnostic::warning(slot.place(), message);
+        f.r.report(found.help("a key stays with its endpoint, warm or not"));
+    }
+    let grpc = it.health.as_ref().is_some_and(|it| matches!(it.probe, Probe::Grpc(_)));
+    if grpc
+        && it.protocol == Protocol::H1
+        && let Some(slot) = f.get("health").or_else(|| f.get("protocol"))
+    {
+        let message = format!("`health` {} speaks gRPC, `protocol: h1` cannot", f.owner.within());
+        slot.error(message, Some("gRPC needs HTTP/2".to_owned()));
     }
 }
 
@@ -49,6 +109,9 @@ fn on_top<T>(
     let Some(slot) = f.get(key) else { return };
     if slot.node.is_none_word() {
         *onto = None;
+    } else if slot.node.is("true") {
+        let help = "`{}` takes all defaults".to_owned();
+        slot.wrong("a map or none", Some(help));
     } else if let Some(f) = f.child(key) {
         let inherited = onto.take();
         *onto = read(&f, inherited);
@@ -66,7 +129,12 @@ fn hash_on(slot: &Slot<'_>) -> Option<HashOn> {
         _ => None,
     };
     if found.is_none() {
-        slot.wrong("client_ip, path, header:NAME, cookie:NAME or query:NAME", None);
+        let close = slot.r.propose(text, ["client_ip", "path", "header", "cookie", "query"]);
+        let help = close.map(|word| match word {
+            "client_ip" | "path" => format!("did you mean `{word}`?"),
+            _ => format!("did you mean `{word}:NAME`?"),
+        });
+        slot.wrong("client_ip, path, header:NAME, cookie:NAME or query:NAME", help);
     }
     found
 }
@@ -137,7 +205,7 @@ fn breaker(f: &Fields<'_>, inherited: Option<Breaker>) -> Option<Breaker> {
     if let Some(slot) = f.get("errors") {
         let share = slot.percent();
         if share.is_some_and(|share| share < 0.01) {
-            slot.wrong("1% to 100%", None);
+            slot.wrong("from 1% to 100%", None);
         }
         set(&mut it.errors, share);
     }
@@ -151,7 +219,8 @@ fn breaker(f: &Fields<'_>, inherited: Option<Breaker>) -> Option<Breaker> {
     Some(it)
 }
 
-fn count(slot: &Slot<'_>) -> Option<u32> {
+/// A whole number within the limits of the table.
+pub(super) fn count(slot: &Slot<'_>) -> Option<u32> {
     slot.int().and_then(|number| u32::try_from(number).ok())
 }
 
@@ -175,8 +244,9 @@ fn http_probe(slot: &Slot<'_>) -> Option<Probe> {
     let path = slot.text()?;
     let good = path.starts_with('/') && path.parse::<http::uri::PathAndQuery>().is_ok();
     if !good {
-        let help = (!slot.node.is_secret() && !path.starts_with('/'))
-            .then(|| format!("did you mean `/{path}`?"));
+        let other = path.starts_with('/') || path.contains(':') || path == "true";
+        let likely = !other && !slot.node.is_secret();
+        let help = likely.then(|| format!("did you mean `/{path}`?"));
         slot.wrong("a path that starts with `/`", help);
     }
     good.then(|| Probe::Http(path.to_owned()))
@@ -189,12 +259,14 @@ fn health(f: &Fields<'_>, inherited: Option<Health>) -> Option<Health> {
         (Some(path), None) => it.probe = http_probe(&path)?,
         (None, Some(slot)) => it.probe = grpc_probe(&slot)?,
         (Some(_), Some(slot)) => {
-            slot.error(format!("{} has both `path` and `grpc`", f.owner), None);
+            let message = format!("{} has both `path` and `grpc`", f.owner);
+            slot.error(message, Some("take one of them out".to_owned()));
             return None;
         }
         (None, None) if has_probe => {}
         (None, None) => {
-            f.missing("path");
+            let message = format!("{} has no `path` or `grpc`", f.owner);
+            f.r.report(Diagnostic::error(f.place, message));
             return None;
         }
     }
@@ -207,11 +279,13 @@ fn health(f: &Fields<'_>, inherited: Option<Health>) -> Option<Health> {
     set(&mut it.healthy_after, f.get("healthy_after").and_then(|slot| count(&slot)));
     set(&mut it.unhealthy_after, f.get("unhealthy_after").and_then(|slot| count(&slot)));
     if let Some(slot) = f.get("host") {
-        match slot.text().map(HeaderValue::from_str) {
-            Some(Ok(host)) => it.host = Some(host),
-            Some(Err(_)) => slot.wrong("a host", None),
-            None => {}
-        }
+        it.host = slot.text().and_then(|text| {
+            let value = host(text);
+            if value.is_none() {
+                slot.wrong("a host", None);
+            }
+            value
+        });
     }
     let initial = f.get("initial").and_then(|slot| slot.word());
     set(
@@ -232,7 +306,10 @@ fn health(f: &Fields<'_>, inherited: Option<Health>) -> Option<Health> {
     if it.timeout > it.every {
         let at = f.get("timeout").or_else(|| f.get("every"));
         if let Some(slot) = at {
-            slot.error(format!("`timeout` is longer than `every` {}", slot.owner.within()), None);
+            let message = format!("`timeout` is longer than `every` {}", slot.owner.within());
+            let (limit, every) = (it.timeout.as_millis(), it.every.as_millis());
+            let help = format!("`timeout` is {limit}ms here, `every` {every}ms");
+            slot.error(message, Some(help));
         }
     }
     Some(it)
@@ -261,109 +338,4 @@ pub(super) fn range(slot: &Slot<'_>) -> Option<(u16, u16)> {
             None
         }
     }
-}
-
-// === causes ===
-
-const CAUSES: [&str; 4] = ["connect", "reset", "timeout", "5xx"];
-
-/// `connect`, `reset`, `timeout`, `5xx`, a status, a range of statuses.
-fn causes(slot: &Slot<'_>) -> Causes {
-    let mut it = Causes::default();
-    for item in slot.one_or_many().unwrap_or_default() {
-        match item.text() {
-            Some("connect") => it.connect = true,
-            Some("reset") => it.reset = true,
-            Some("timeout") => it.timeout = true,
-            Some("5xx") => it.statuses.0.push((500, 599)),
-            Some(text) if text.starts_with(|c: char| c.is_ascii_digit()) => {
-                it.statuses.0.extend(range(&item));
-            }
-            Some(text) => {
-                let close = item.r.propose(text, CAUSES);
-                let help = close.map(|word| format!("did you mean `{word}`?"));
-                item.wrong(&format!("one of {} or a status", list(CAUSES)), help);
-            }
-            None => {}
-        }
-    }
-    it
-}
-
-// === retry ===
-
-/// What a route starts from that says only how often.
-pub(super) fn retry_builtin(times: u32) -> Retry {
-    Retry {
-        times,
-        when: Causes {
-            connect: true,
-            reset: true,
-            timeout: false,
-            statuses: Statuses(vec![(502, 504)]),
-        },
-        methods: Methods::Idempotent,
-        backoff: Duration::from_millis(25),
-        max_backoff: Duration::from_secs(1),
-        budget: 0.2,
-        body_limit: 64 * 1024,
-        hedge: None,
-    }
-}
-
-/// `retry` as a map on top of what is inherited.
-pub(super) fn retry(f: &Fields<'_>, inherited: Option<Retry>) -> Option<Retry> {
-    let times = f.get("times");
-    if times.is_none() && inherited.is_none() && f.get("hedge").is_none() {
-        f.missing("times");
-        return None;
-    }
-    let mut it = inherited.unwrap_or_else(|| retry_builtin(0));
-    set(&mut it.times, times.and_then(|slot| count(&slot)));
-    if let Some(slot) = f.get("when") {
-        it.when = causes(&slot);
-    }
-    set(&mut it.methods, f.get("methods").and_then(|slot| methods(&slot)));
-    set(&mut it.backoff, f.get("backoff").and_then(|slot| slot.duration()));
-    set(&mut it.max_backoff, f.get("max_backoff").and_then(|slot| slot.duration()));
-    set(&mut it.budget, f.get("budget").and_then(|slot| slot.percent()));
-    set(&mut it.body_limit, f.get("body_limit").and_then(|slot| slot.size()));
-    if let Some(slot) = f.get("hedge") {
-        it.hedge = match slot.word() {
-            Some("p50") => Some(0.5),
-            Some("p90") => Some(0.9),
-            Some("p95") => Some(0.95),
-            Some("p99") => Some(0.99),
-            _ => None,
-        };
-    }
-    if it.max_backoff < it.backoff
-        && let Some(slot) = f.get("max_backoff").or_else(|| f.get("backoff"))
-    {
-        let within = slot.owner.within();
-        slot.error(format!("`max_backoff` is shorter than `backoff` {within}"), None);
-    }
-    Some(it)
-}
-
-fn methods(slot: &Slot<'_>) -> Option<Methods> {
-    match slot.node.text() {
-        Some("idempotent") => return Some(Methods::Idempotent),
-        Some("any") => return Some(Methods::Any),
-        _ => {}
-    }
-    let mut methods = Vec::new();
-    for item in slot.one_or_many()? {
-        let text = item.text()?;
-        match Method::from_bytes(text.as_bytes()) {
-            Ok(method) if text.bytes().all(|byte| byte.is_ascii_uppercase()) => {
-                methods.push(method)
-            }
-            _ => {
-                item.wrong("`idempotent`, `any` or methods in capital letters", None);
-                return None;
-            }
-        }
-    }
-    Some(Methods::List(methods))
 }

@@ -19,6 +19,7 @@ use super::{
     matches, mirror,
     reader::{Fields, Owner, Reader},
     records::{Defaults, TimeoutsSoFar},
+    retry,
     slot::Slot,
     twice,
 };
@@ -49,6 +50,7 @@ fn route(context: &Context<'_>, entry: &Entry, defaults: &Defaults) -> Option<Ro
     own.records(&f, &context.policies);
     consistent(r, &f, &own.timeouts);
     let action = actions::action(context, &f, entry.key_place, defaults);
+    retry::fits(context, &f, &own, action.as_ref());
     let path_rewrite = path_rewrite(&f, action.as_ref());
     let mirror = mirror::mirror(context, &f, action.as_ref(), defaults);
     let matches = matches::matches(&f, entry.key_place);
@@ -63,7 +65,8 @@ fn route(context: &Context<'_>, entry: &Entry, defaults: &Defaults) -> Option<Ro
         path_rewrite,
         headers: own.headers,
         timeouts: own.timeouts.value,
-        retry: own.retry,
+        // None at all is the direct way.
+        retry: own.retry.filter(|retry| retry.times > 0 || retry.hedge.is_some()),
         mirror,
         upgrade: upgrade(&f),
         body: own.body,

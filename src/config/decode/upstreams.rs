@@ -230,17 +230,20 @@ fn host_header(slot: &Slot<'_>) -> Option<HostHeader> {
     match slot.text()? {
         "client" => Some(HostHeader::Client),
         "upstream" => Some(HostHeader::Upstream),
-        host => {
-            let good = host.chars().all(|c| c.is_ascii_alphanumeric() || "-._:[]".contains(c));
-            match HeaderValue::from_str(host).ok().filter(|_| good) {
-                Some(value) => Some(HostHeader::Literal(value)),
-                None => {
-                    slot.wrong("client, upstream or a host", None);
-                    None
-                }
+        text => match host(text) {
+            Some(value) => Some(HostHeader::Literal(value)),
+            None => {
+                slot.wrong("client, upstream or a host", None);
+                None
             }
-        }
+        },
     }
+}
+
+/// What can be sent as a Host.
+pub(super) fn host(text: &str) -> Option<HeaderValue> {
+    let good = text.chars().all(|c| c.is_ascii_alphanumeric() || "-._:[]".contains(c));
+    HeaderValue::from_str(text).ok().filter(|_| good)
 }
 
 /// Settings of one upstream that contradict its endpoints.

@@ -17,7 +17,7 @@ pub(crate) static POLICIES: Section = Section {
         later("compress", Type::Named(&COMPRESS), "answers compressed"),
         field("body", Type::Named(&BODY), "", "request body limits; merge by field"),
         field("timeouts", Type::Named(&TIMEOUTS), "", "time limits; merge by field"),
-        field("retry", Type::Named(&RETRY), "", "further tries"),
+        field("retry", Type::Named(&RETRY), "", "further tries; merge by field"),
     ],
 };
 
@@ -194,7 +194,12 @@ pub(crate) static RETRY_TIMES: Type = Type::Int(0, 10);
 pub(crate) static RETRY: Section = Section {
     name: "`retry`",
     fields: &[
-        field("times", Type::Int(0, 10), "", "tries after the first; required"),
+        field(
+            "times",
+            Type::Int(0, 10),
+            "",
+            "tries after the first; required, unless there is `hedge`",
+        ),
         field(
             "when",
             Type::List,

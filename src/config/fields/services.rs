@@ -108,7 +108,12 @@ pub(crate) static STICKY: Section = Section {
     name: "`sticky`",
     fields: &[
         field("cookie", Type::Text, "", "its name; required"),
-        field("ttl", ANY_TIME, "none", "its life; none is the browser's session"),
+        field(
+            "ttl",
+            Type::Duration(Duration::from_secs(1)),
+            "none",
+            "its life, in whole seconds; none is the browser's session",
+        ),
         field(
             "secret",
             Type::Text,

@@ -1,7 +1,7 @@
 //! What an upstream and a route say about endpoints that fail: health checks, ejection, the circuit
 //! breaker, further tries, stickiness.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 
@@ -21,7 +21,7 @@ pub enum HashOn {
 }
 
 /// A cookie that pins a client to an endpoint (`sticky`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Sticky {
     /// Name of the cookie.
     pub cookie: String,
@@ -181,6 +181,20 @@ pub struct Causes {
 /// A set of statuses, as ranges.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Statuses(pub Vec<(u16, u16)>);
+
+// === impl Sticky ===
+
+impl fmt::Debug for Sticky {
+    /// Without the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secret = self.secret.as_ref().map(|_| "«redacted»");
+        f.debug_struct("Sticky")
+            .field("cookie", &self.cookie)
+            .field("ttl", &self.ttl)
+            .field("secret", &secret)
+            .finish()
+    }
+}
 
 // === impl Statuses ===
 

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use super::{
     super::fields::{
-        ADMIN, LISTENER, LOGS, METRICS, ROUTE, SERVER, Section, Status, TLS, Type, UPSTREAM,
+        ADMIN, BREAKER, HEALTH, LISTENER, LOGS, METRICS, OUTLIER, RETRY, ROUTE, SERVER, STICKY,
+        Section, Status, TLS, Type, UPSTREAM,
     },
     read,
 };
@@ -68,4 +69,30 @@ fn what_the_table_promises_is_what_happens() {
         assert!(long.contains(key), "{key} in\n{long}");
     }
     assert_eq!(meaning(&long), meaning(short));
+}
+
+/// Those of maps that are none unless somebody writes them.
+#[test]
+fn what_the_table_promises_of_a_short_form_is_what_happens() {
+    let file = |upstream: &str, retry: &str| {
+        format!(
+            "version: 1\nupstreams: {{ x: {{ endpoints: [\"http://a:1\"], {upstream} }} }}\n\
+             routes: {{ a: {{ to: x, retry: {retry} }} }}\n"
+        )
+    };
+    let short = "health: /h, outlier: {}, breaker: {}, sticky: { cookie: c }";
+    let long = format!(
+        "health: {{ path: /h, {} }}, outlier: {{ {} }}, breaker: {{ {} }}, \
+         sticky: {{ cookie: c, {} }}",
+        written(&HEALTH, &[]),
+        written(&OUTLIER, &[]),
+        written(&BREAKER, &[]),
+        written(&STICKY, &[])
+    );
+    for key in ["every: 10s", "max_ejected: 50%", "count: [5xx, timeout, connect]", "ttl: none"] {
+        assert!(long.contains(key), "{key} in {long}");
+    }
+    let retry = format!("{{ times: 2, {} }}", written(&RETRY, &[]));
+    assert!(retry.contains("when: [connect, reset, 502-504]"), "{retry}");
+    assert_eq!(meaning(&file(&long, &retry)), meaning(&file(short, "2")));
 }

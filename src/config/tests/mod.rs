@@ -8,6 +8,7 @@ mod defaults;
 mod loads;
 mod mistakes;
 mod rendering;
+mod resilience;
 
 /// The variables of the tests.
 fn env(name: &str) -> Option<String> {

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::{self, Input, model::Located};
+use crate::config::{
+    self, Input,
+    model::{self, Located},
+};
 
 fn config(text: &str) -> Config {
     let input = Input::Text { name: "test.yaml".to_owned(), text: text.to_owned() };
@@ -15,10 +18,10 @@ const BASE: &str = r#"
 version: 1
 listeners: { http: "127.0.0.1:8080" }
 upstreams:
-  orders: http://127.0.0.1:1001
+  orders: { endpoints: http://127.0.0.1:1001, health: /up, outlier: {}, breaker: {} }
   canary: http://127.0.0.1:1002
 routes:
-  shop: { match: /shop/**, to: { orders: 90, canary: 10 } }
+  shop: { match: /shop/**, to: { orders: 90, canary: 10 }, retry: 2 }
 "#;
 
 /// Every change an operator can make, and the line that tells of it.
@@ -78,18 +81,36 @@ fn each_change_has_its_line() {
         (|c| c.tls.session_tickets = false, "~ tls"),
         (
             |c| {
-                let orders = c.upstreams.get_mut("orders").expect("it is in the file");
-                orders.endpoints[0].url.value = "http://127.0.0.1:1003".into();
+                orders(c).endpoints[0].url.value = "http://127.0.0.1:1003".into();
             },
             "~ upstream orders  +http://127.0.0.1:1003, -http://127.0.0.1:1001",
         ),
         (
             |c| {
-                let orders = c.upstreams.get_mut("orders").expect("it is in the file");
-                orders.endpoints[0].weight = 7;
+                orders(c).endpoints[0].weight = 7;
             },
-            "~ upstream orders  endpoints",
+            "~ upstream orders  http://127.0.0.1:1001 weight 1 → 7",
         ),
+        (
+            |c| {
+                let endpoint = &mut orders(c).endpoints[0];
+                (endpoint.backup, endpoint.priority) = (true, 2);
+            },
+            "~ upstream orders  http://127.0.0.1:1001 backup priority 0 → 2",
+        ),
+        (|c| orders(c).hash_on = Some(model::HashOn::Path), "~ upstream orders  hash_on"),
+        (
+            |c| {
+                let sticky = model::Sticky { cookie: "c".to_owned(), ttl: None, secret: None };
+                orders(c).sticky = Some(sticky);
+                orders(c).slow_start = Some(Duration::from_secs(1));
+            },
+            "~ upstream orders  slow_start, sticky",
+        ),
+        (|c| orders(c).health = None, "~ upstream orders  health"),
+        (|c| orders(c).outlier = None, "~ upstream orders  outlier"),
+        (|c| orders(c).breaker = None, "~ upstream orders  breaker"),
+        (|c| route(c).retry = None, "~ route shop  retry"),
         (|c| c.logs.level = tracing::Level::DEBUG, "~ logs  level"),
         (|c| c.metrics.path = "/m".to_owned(), "~ metrics  path"),
         (|c| c.admin.address = None, "~ admin  address"),
@@ -142,6 +163,10 @@ fn untouched_upstreams_are_counted() {
         diff.lines,
         ["- upstream canary", "~ route shop  disabled", "= 1 upstream unchanged: pools kept"]
     );
+}
+
+fn orders(config: &mut Config) -> &mut Upstream {
+    config.upstreams.get_mut("orders").expect("it is in the file")
 }
 
 fn route(config: &mut Config) -> &mut Route {

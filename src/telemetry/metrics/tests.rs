@@ -230,7 +230,10 @@ fn full() -> Metrics {
     let upstream = name("orders");
     let reason = Some(Reason::BadResponse);
     let all = Observation { reason, ..seen(&listener, Some(&upstream)) };
-    metrics.route(&name("shop")).record(&all);
+    let shop = metrics.route(&name("shop"));
+    shop.record(&all);
+    shop.retried(&upstream, "status");
+    shop.budget_exhausted();
     listener.handshake("TLSv1.3", Handshake::Ok);
     metrics.set_certificates([("shop.example.com".to_owned(), 1_800_000_000)]);
     metrics.config_in_use("3f2a", "1");
@@ -239,7 +242,11 @@ fn full() -> Metrics {
 
 #[test]
 fn every_family_of_the_table_is_scraped_and_no_other() {
-    let text = full().render();
+    let metrics = full();
+    let upstream = metrics.upstream(&name("orders"));
+    upstream.set_breaker(true, 0);
+    let _endpoint = upstream.endpoint(&name("http://a:80"));
+    let text = metrics.render();
     let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
     let mut table: Vec<_> = FAMILIES
         .iter()

@@ -4,6 +4,8 @@ use super::{findings, read};
 
 mod files;
 mod listeners;
+mod resilience;
+mod retry;
 mod routes;
 mod upstreams;
 mod values;

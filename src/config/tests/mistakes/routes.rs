@@ -113,10 +113,10 @@ const ROUTES: &[Case] = &[
         &["4:35: `headers` in route `b` names an unknown policy `apii` (did you mean `api`?)"],
     ),
     (
-        "policies: { timeouts: { long: { request: 5 } }, retry: { a: { times: 2 } } }",
+        "policies: { timeouts: { long: { request: 5 } }, cache: { a: { ttl: 2s } } }",
         &[
             "4:42: `request` in timeouts policy `long` has no unit: `5` (did you mean `5s`?)",
-            "4:49: `retry` is part of the language, but this build cannot do it yet",
+            "4:49: `cache` is part of the language, but this build cannot do it yet",
         ],
     ),
     ("policies: { body: { small: { max: 1MiB } } }", &["4:21: nothing uses the policy `small`"]),

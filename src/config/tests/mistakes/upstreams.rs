@@ -76,13 +76,13 @@ const UPSTREAMS: &[Case] = &[
         &["4:19: `discover` is part of the language, but this build cannot do it yet"],
     ),
     (
-        "upstreams: { x: { endpoints: \"http://a:1\", lb: hash } }",
-        &["4:48: `lb: hash` is part of the language, but this build cannot do it yet"],
+        "upstreams: { x: { endpoints: \"http://a:1\", proxy_protocol: v2 } }",
+        &["4:44: `proxy_protocol` is part of the language, but this build cannot do it yet"],
     ),
     (
         "upstreams: { x: { endpoints: \"http://a:1\", lb: least_request } }",
         &[
-            "4:48: `lb` in upstream `x` must be one of `round_robin`, `least_requests`, `random`, not `least_request` (did you mean `least_requests`?)",
+            "4:48: `lb` in upstream `x` must be one of `round_robin`, `least_requests`, `random`, `peak_ewma`, `hash`, not `least_request` (did you mean `least_requests`?)",
         ],
     ),
     (
@@ -124,8 +124,8 @@ const UPSTREAMS: &[Case] = &[
         &["4:25: `endpoints` cannot be inherited"],
     ),
     (
-        "defaults: { upstream: { health: /healthz } }",
-        &["4:25: `health` is part of the language, but this build cannot do it yet"],
+        "defaults: { upstream: { proxy_protocol: v1 } }",
+        &["4:25: `proxy_protocol` is part of the language, but this build cannot do it yet"],
     ),
 ];
 
