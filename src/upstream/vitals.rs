@@ -96,11 +96,14 @@ impl Vitals {
         Some(change)
     }
 
-    /// It is no longer checked: what the checks said is forgotten.
-    pub(crate) fn unchecked(&self, now: Instant) {
-        if !self.is_well() {
+    /// It is no longer checked: what the checks said is forgotten. Whether that was bad.
+    pub(crate) fn unchecked(&self, now: Instant) -> bool {
+        self.health.forget();
+        let sick = !self.is_well();
+        if sick {
             self.clear(SICK, now);
         }
+        sick
     }
 
     /// It was ejected.
