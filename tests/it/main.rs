@@ -12,6 +12,7 @@ mod errors;
 mod examples;
 mod forwarding;
 mod grpc;
+mod health;
 mod http1;
 mod http2;
 mod lifecycle;

@@ -85,6 +85,12 @@ impl Checks {
         self.running.lock().clear();
     }
 
+    /// How many there are.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.running.lock().len()
+    }
+
     fn start(
         &self,
         upstream: &Upstream,

@@ -51,18 +51,17 @@ where
     builder.enable_push(false).max_header_list_size(HEAD_LIMIT);
     let (sender, connection) = builder.handshake(io).await.map_err(|error| broken(&error))?;
     let mut connection = pin!(connection);
+    let mut over = false;
     let answer = {
         let mut exchange = pin!(timeout_at(due, exchange(sender, request, body, read)));
-        let mut over = false;
         poll_fn(|cx| {
             // Its end, good or bad, ends the exchange as well.
             over = over || connection.as_mut().poll(cx).is_ready();
             exchange.as_mut().poll(cx)
         })
         .await
-        .map(|answer| (answer, over))
     };
-    let Ok((answer, over)) = answer.map(|answer| answer) else { return Err(Bad::silent()) };
+    let Ok(answer) = answer else { return Err(Bad::silent()) };
     if !over {
         // Nobody holds a stream or a sender any more: this sends GOAWAY and closes.
         let _ = timeout(FAREWELL, connection).await;
@@ -78,8 +77,7 @@ async fn exchange(
 ) -> Result<Answer, Bad> {
     let failed = |error: h2::Error| broken(&error);
     let mut sender = sender.ready().await.map_err(failed)?;
-    let (response, mut stream) =
-        sender.send_request(request, body.is_none()).map_err(failed)?;
+    let (response, mut stream) = sender.send_request(request, body.is_none()).map_err(failed)?;
     if let Some(body) = body {
         stream.send_data(body, true).map_err(failed)?;
     }

@@ -8,3 +8,6 @@ mod http;
 mod probe;
 pub(crate) mod schedule;
 pub(crate) mod state;
+
+#[cfg(test)]
+mod tests;

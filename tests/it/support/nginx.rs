@@ -4,6 +4,8 @@ use std::{
     net::SocketAddr, net::TcpListener, net::TcpStream, path::Path, process::Command, time::Duration,
 };
 
+use rustix::process::Signal;
+
 use super::{
     certs::Issued,
     process::Process,
@@ -12,7 +14,7 @@ use super::{
 
 /// A running nginx.
 pub(crate) struct Nginx {
-    _process: Process,
+    process: Process,
     home: tempfile::TempDir,
     address: SocketAddr,
     scheme: &'static str,
@@ -67,12 +69,17 @@ impl Nginx {
         });
         let output = process.output();
         assert!(up == Some(true) || output.contains("Address already in use"), "nginx: {output}");
-        (up == Some(true)).then_some(Self { _process: process, home, address, scheme })
+        (up == Some(true)).then_some(Self { process: process, home, address, scheme })
     }
 
     /// As an upstream URL.
     pub(crate) fn url(&self) -> String {
         format!("{}://{}", self.scheme, self.address)
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
     }
 
     /// Writes a file below its document root.
@@ -86,7 +93,7 @@ fn configuration(home: &Path, address: SocketAddr, listen: &str, server: &str) -
     std::fs::create_dir_all(home.join("www")).expect("our own directory");
     let home = home.display();
     format!(
-        "daemon off; master_process off; worker_processes 1; pid {home}/nginx.pid;
+        "daemon off; masterprocess off; workerprocesses 1; pid {home}/nginx.pid;
 error_log stderr warn;
 events {{ worker_connections 4096; }}
 http {{
