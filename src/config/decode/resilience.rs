@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Method, uri::Authority};
+use http::{HeaderName, HeaderValue, Method};
 
 use super::{
     super::{
@@ -173,9 +173,7 @@ fn health_builtin(inherited: Option<Health>) -> Health {
 
 fn http_probe(slot: &Slot<'_>) -> Option<Probe> {
     let path = slot.text()?;
-    let parsed = path.parse::<http::uri::PathAndQuery>();
-    // A fragment is dropped in parsing.
-    let good = path.starts_with('/') && parsed.is_ok_and(|parsed| parsed.as_str() == path);
+    let good = path.starts_with('/') && path.parse::<http::uri::PathAndQuery>().is_ok();
     if !good {
         let help = (!slot.node.is_secret() && !path.starts_with('/'))
             .then(|| format!("did you mean `/{path}`?"));
@@ -209,12 +207,9 @@ fn health(f: &Fields<'_>, inherited: Option<Health>) -> Option<Health> {
     set(&mut it.healthy_after, f.get("healthy_after").and_then(|slot| count(&slot)));
     set(&mut it.unhealthy_after, f.get("unhealthy_after").and_then(|slot| count(&slot)));
     if let Some(slot) = f.get("host") {
-        // Over HTTP/2 it is the authority of a URI.
-        let host =
-            |text: &str| HeaderValue::from_str(text.parse::<Authority>().ok()?.as_str()).ok();
-        match slot.text().map(host) {
-            Some(Some(host)) => it.host = Some(host),
-            Some(None) => slot.wrong("a host", None),
+        match slot.text().map(HeaderValue::from_str) {
+            Some(Ok(host)) => it.host = Some(host),
+            Some(Err(_)) => slot.wrong("a host", None),
             None => {}
         }
     }
