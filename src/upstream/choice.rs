@@ -36,6 +36,10 @@ impl View for Seen<'_> {
         !self.tried.contains(&at) && (self.all || self.upstream.endpoints[at].vitals.is_in())
     }
 
+    fn is_further(&self) -> bool {
+        !self.tried.is_empty()
+    }
+
     fn cost(&self, at: usize, in_flight: usize) -> u64 {
         self.upstream.endpoints[at].vitals.cost(in_flight, Instant::now())
     }

@@ -79,7 +79,7 @@ fn what_is_too_long_or_of_unknown_length_is_sent_once() {
         ("Content-Length: 0", "", 2),
     ] {
         let (upstream, seen) = remembers();
-        let gateway = route(&upstream, "retry: { times: 1, methods: any, body_limit: 10 }");
+        let gateway = route(&upstream, "retry: { times: 1, methods: any, body_limit: 10B }");
         let mut client = gateway.client();
         client.request("POST", "h", "/", &[fields]);
         client.send(body);
