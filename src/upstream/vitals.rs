@@ -72,6 +72,10 @@ impl Vitals {
         let out = self.out.load(Ordering::Relaxed);
         if out & EJECTED != 0 && !self.outlier.is_ejected(now) {
             self.clear(EJECTED, now);
+            // Somebody may have ejected it again meanwhile.
+            if self.outlier.is_ejected(Instant::now()) {
+                self.set(EJECTED);
+            }
         }
         self.out.load(Ordering::Relaxed) == 0
     }
@@ -139,6 +143,11 @@ impl Vitals {
                 slow_start::ramp(Duration::from_nanos(age), window)
             }
         }
+    }
+
+    /// Whether its slow start is over.
+    pub(crate) fn is_warm(&self, window: Duration, now: Instant) -> bool {
+        self.ramp(window, now) == slow_start::FULL
     }
 
     // === latency ===

@@ -22,6 +22,7 @@ mod parts;
 mod reload;
 mod routing;
 mod scale;
+mod sick;
 mod sse;
 mod stress;
 mod support;
