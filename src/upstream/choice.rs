@@ -60,13 +60,10 @@ pub(super) fn choose<'u>(
     tried: &[usize],
     wish: Wish,
 ) -> Result<(&'u Arc<Endpoint>, usize), Error> {
-    let mut seen = Seen { upstream, tried, all: false };
+    // Asked first, and not after a choice in vain: that would take every other turn of a round.
+    let seen = Seen { upstream, tried, all: uses_all(upstream) };
     let sticky = wish.sticky.filter(|at| upstream.weights[*at] > 0 && seen.usable(*at));
-    let mut at = sticky.or_else(|| upstream.balancer.pick(&seen, wish.key, random()));
-    if at.is_none() && uses_all(upstream) {
-        seen.all = true;
-        at = upstream.balancer.pick(&seen, wish.key, random());
-    }
+    let at = sticky.or_else(|| upstream.balancer.pick(&seen, wish.key, random()));
     match at {
         Some(at) => Ok((&upstream.endpoints[at], at)),
         None => Err(none(upstream)),
