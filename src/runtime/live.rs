@@ -15,7 +15,7 @@ use crate::{
     layers::custom::Registry,
     server::{Server, systemd::InheritedFds},
     telemetry::{log, metrics::Metrics},
-    upstream::dns::Resolver,
+    upstream::{dns::Resolver, health::checker::Checks},
 };
 
 /// Gateway, workers and what they share.
@@ -23,6 +23,7 @@ pub struct Live {
     gateway: Arc<Gateway>,
     server: Server,
     context: Context,
+    checks: Checks,
     inherited: InheritedFds,
     log: Option<log::Diagnostics>,
     workers: usize,
@@ -73,7 +74,8 @@ impl Live {
             .map_err(|error| StartError::Bind(failure("the workers cannot be started", &error)))?;
         let material = gateway.current().material.clone();
         let prepared = server.prepare(config, material, &inherited).map_err(StartError::Bind)?;
-        let live = Self { gateway, server, context, inherited, log, workers };
+        let checks = Checks::new(Handle::current());
+        let live = Self { gateway, server, context, checks, inherited, log, workers };
         Ok((live, Ready { runtime: None, prepared, warnings }))
     }
 
@@ -118,6 +120,7 @@ impl Live {
         }
         self.server.commit(ready.prepared);
         self.context.resolver.start();
+        self.checks.follow(&self.gateway.current().upstreams);
         self.count_what_is_there();
         let config = self.config();
         self.context.metrics.set_buckets(&config.metrics.buckets);
@@ -167,6 +170,7 @@ impl Live {
 
     /// Ends what is still open, and writes out the logs.
     pub fn end(&self) {
+        self.checks.end();
         self.server.stop();
         self.flush_logs();
     }

@@ -87,13 +87,14 @@ impl Runtime {
         self.material.dev.as_ref().map(|dev| dev.cert_path().to_owned())
     }
 
-    /// Closes idle upstream connections of a worker that are over their time.
+    /// Closes idle upstream connections of a worker that are over their time, and looks after what else
+    /// only time changes.
     pub(crate) fn sweep_pools(&self, worker: usize) {
         for upstream in self.upstreams.values() {
             for endpoint in &upstream.endpoints {
                 endpoint.pool.sweep(worker);
             }
-            upstream.look_at_ramps();
+            upstream.tend();
         }
     }
 }

@@ -78,7 +78,7 @@ impl Compiler<'_> {
             .map(|old| &old.admission)
             .filter(|old| old.requests == limits.requests && old.queue == limits.queue)
             .map_or_else(|| Arc::new(Admission::new(limits.requests, limits.queue)), Arc::clone);
-        Upstream {
+        let upstream = Upstream {
             name: Arc::clone(self.name),
             endpoints,
             weights,
@@ -87,7 +87,12 @@ impl Compiler<'_> {
             connect_timeout: settings.connect_timeout,
             admission,
             care: self.care(learned),
+        };
+        if self.old.is_none() {
+            // Of others it is shown once this has taken their place.
+            upstream.show_breaker();
         }
+        upstream
     }
 
     /// What was learned before, whatever the settings are now.
@@ -104,9 +109,13 @@ impl Compiler<'_> {
             let new = || Arc::new(Breaker::new(breaker_settings(&settings), self.now));
             (kept.unwrap_or_else(new), settings)
         });
-        let state = breaker.as_ref().map_or(0, |(breaker, _)| breaker.state() as u8);
-        learned.metrics.set_breaker(breaker.is_some(), state);
+        let by_latency = settings.balance == Balance::PeakEwma;
         Care {
+            watches: breaker.is_some()
+                || settings.outlier.is_some()
+                || settings.hash_on.is_some()
+                || settings.sticky.is_some()
+                || by_latency,
             breaker,
             outlier: settings.outlier.map(|it| outlier::Settings {
                 after: it.after,
@@ -117,7 +126,7 @@ impl Compiler<'_> {
             slow_start: settings.slow_start,
             hash_on: settings.hash_on.clone(),
             sticky: settings.sticky.as_ref().map(|it| self.sticky(it)),
-            by_latency: settings.balance == Balance::PeakEwma,
+            by_latency,
             learned,
         }
     }

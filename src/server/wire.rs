@@ -9,9 +9,9 @@
 //! floods. Once the protocol is switched it only passes bytes on.
 
 mod heads;
-mod turns;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::{
     io::{self, IoSlice},

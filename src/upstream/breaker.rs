@@ -140,6 +140,15 @@ impl Breaker {
         }
     }
 
+    /// How long it will refuse everything, if it does. Takes nothing, unlike [`Self::admit`].
+    pub(crate) fn refuses(&self, now: Instant) -> Option<Duration> {
+        if self.state() != State::Open {
+            return None;
+        }
+        let left = self.until.load(Ordering::Relaxed).checked_sub(nanos(self.start, now));
+        left.filter(|left| *left > 0).map(Duration::from_nanos)
+    }
+
     #[cold]
     fn admit_sick(self: &Arc<Self>, phase: u64, now: Instant) -> Admission {
         let passed = nanos(self.start, now);

@@ -1,5 +1,5 @@
 //! What an upstream does about failures, and what it has learned: settings from the file beside the
-//! state that outlives a reload. Every try of a careful route begins and ends here.
+//! state that outlives a reload. `trial` tells it how each try went.
 
 use std::{
     sync::{
@@ -9,21 +9,20 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
+use http::HeaderValue;
 use tokio::time::Instant;
 
 use super::{
     Upstream,
-    breaker::{Admission, Admitted, Breaker, State, Verdict},
+    breaker::{Breaker, State},
     endpoint::Endpoint,
-    latency::Latency,
+    latency::Usual,
     outlier::{self, Census, Ejections},
     retry::budget::Budget,
     wish::StickyCookie,
 };
 use crate::{
-    config::model::{self, Causes, HashOn, NoneHealthy},
-    error::{Error, Reason},
+    config::model::{self, HashOn, NoneHealthy},
     telemetry::metrics::UpstreamMetrics,
 };
 
@@ -39,6 +38,8 @@ pub(crate) struct Care {
     pub(crate) sticky: Option<StickyCookie>,
     /// Choices go by the latency of answers.
     pub(crate) by_latency: bool,
+    /// Whether tries have to be watched. If not, requests take the direct way.
+    pub(crate) watches: bool,
     pub(crate) learned: Arc<Learned>,
 }
 
@@ -49,47 +50,15 @@ pub(crate) struct Learned {
     ejections: Ejections,
     pub(crate) budget: Budget,
     /// Only where somebody hedges.
-    latency: OnceLock<Latency>,
+    latency: OnceLock<Usual>,
     /// Some endpoint may be in its slow start.
     ramping: AtomicBool,
     pub(crate) metrics: Arc<UpstreamMetrics>,
 }
 
-/// One try at one endpoint. Dropped without a verdict, it was given up.
-#[derive(Debug)]
-pub(crate) struct Trial {
-    upstream: Arc<Upstream>,
-    endpoint: Arc<Endpoint>,
-    admitted: Option<Admitted>,
-    started: Instant,
-    /// After so long, giving it up says something of the endpoint.
-    late: Option<Duration>,
-    over: bool,
-}
-
-/// How a try ended, as far as its upstream is concerned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// An answer with this status, or with what its gRPC status amounts to.
-    Answered(StatusCode),
-    /// None, for this reason.
-    Failed(Reason),
-    /// It was given up for another that was faster.
-    Overtaken,
-}
-
 // === impl Care ===
 
 impl Care {
-    /// Whether tries have to be watched. If not, requests take the direct way.
-    pub(crate) fn watches(&self) -> bool {
-        self.breaker.is_some()
-            || self.outlier.is_some()
-            || self.hash_on.is_some()
-            || self.sticky.is_some()
-            || self.by_latency
-    }
-
     /// What happens when no endpoint is healthy.
     pub(crate) fn on_none_healthy(&self) -> NoneHealthy {
         self.health.as_ref().map_or(NoneHealthy::Fail, |health| health.on_none_healthy)
@@ -115,9 +84,17 @@ impl Learned {
         }
     }
 
-    /// How long answers took.
-    pub(crate) fn latency(&self, now: Instant) -> &Latency {
-        self.latency.get_or_init(|| Latency::new(now))
+    /// The time that this share of the tries did not exceed, once enough is known. Asking for it
+    /// begins to measure it.
+    pub(crate) fn usual(&self, share: f64, now: Instant) -> Option<Duration> {
+        self.latency.get_or_init(|| Usual::new(now)).quantile(share, now)
+    }
+
+    /// A good try took so long.
+    pub(crate) fn took(&self, time: Duration, now: Instant) {
+        if let Some(latency) = self.latency.get() {
+            latency.record(time, now);
+        }
     }
 
     /// An endpoint has come back.
@@ -131,182 +108,6 @@ impl Learned {
     }
 }
 
-// === impl Trial ===
-
-impl Trial {
-    /// Asks the breaker for a try, before an endpoint is chosen for it.
-    pub(crate) fn ask(upstream: &Upstream, now: Instant) -> Result<Option<Admitted>, Error> {
-        let Some((breaker, _)) = &upstream.care.breaker else { return Ok(None) };
-        match breaker.admit(now) {
-            Admission::Pass(admitted) => Ok(Some(admitted)),
-            Admission::Probe(admitted, change) => {
-                upstream.breaker_changed(change);
-                Ok(Some(admitted))
-            }
-            Admission::Refused { retry_after } => Err(Error::new(
-                Reason::BreakerOpen,
-                format!("the breaker of {} is open", upstream.name),
-            )
-            .header(RETRY_AFTER, seconds(retry_after))),
-        }
-    }
-
-    /// A try at an endpoint.
-    pub(crate) fn begin(
-        upstream: &Arc<Upstream>,
-        endpoint: &Arc<Endpoint>,
-        admitted: Option<Admitted>,
-        late: Option<Duration>,
-        now: Instant,
-    ) -> Self {
-        Self {
-            upstream: Arc::clone(upstream),
-            endpoint: Arc::clone(endpoint),
-            admitted,
-            started: now,
-            late,
-            over: false,
-        }
-    }
-
-    /// It has ended.
-    pub(crate) fn end(mut self, end: End, now: Instant) {
-        self.settle(end, now);
-    }
-
-    fn settle(&mut self, end: End, now: Instant) {
-        self.over = true;
-        let took = now.saturating_duration_since(self.started);
-        let care = &self.upstream.care;
-        if let (Some(admitted), Some((breaker, settings))) = (self.admitted.take(), &care.breaker) {
-            // Given up, it says nothing of the upstream as a whole.
-            if end != End::Overtaken {
-                let bad = end.is_among(&settings.count);
-                let verdict = if bad { Verdict::Bad } else { Verdict::Good };
-                self.upstream.breaker_changed(breaker.done(admitted, verdict, now));
-            }
-        }
-        let vitals = &self.endpoint.vitals;
-        if let Some(settings) = &care.outlier {
-            if end.is_failure() {
-                self.upstream.endpoint_failed(&self.endpoint, settings, now);
-            } else {
-                vitals.outlier.succeeded();
-            }
-        }
-        match end {
-            End::Answered(_) => {
-                if care.by_latency {
-                    vitals.answered(took, now);
-                }
-                if let Some(latency) = care.learned.latency.get() {
-                    latency.record(took.as_micros() as u64, now);
-                }
-            }
-            End::Failed(_) | End::Overtaken if care.by_latency => vitals.abandoned(took, now),
-            End::Failed(_) | End::Overtaken => {}
-        }
-    }
-}
-
-impl Drop for Trial {
-    fn drop(&mut self) {
-        if self.over {
-            return;
-        }
-        let now = Instant::now();
-        let after = now.saturating_duration_since(self.started);
-        if self.late.is_some_and(|late| after >= late) {
-            self.settle(End::Overtaken, now);
-        } else if self.upstream.care.by_latency {
-            self.endpoint.vitals.abandoned(after, now);
-        }
-    }
-}
-
-// === impl End ===
-
-impl End {
-    /// Whether the endpoint is to blame, as `outlier` sees it.
-    fn is_failure(self) -> bool {
-        match self {
-            Self::Answered(status) => status.is_server_error(),
-            Self::Failed(reason) => !is_ours(reason),
-            Self::Overtaken => true,
-        }
-    }
-
-    /// Whether it is one of these.
-    pub(crate) fn is_among(self, causes: &Causes) -> bool {
-        match self {
-            Self::Answered(status) => causes.statuses.contains(status),
-            Self::Failed(reason) => match Cause::of(reason) {
-                Some(Cause::Connect) => causes.connect,
-                Some(Cause::Reset) => causes.reset,
-                Some(Cause::Timeout) => causes.timeout,
-                None => false,
-            },
-            Self::Overtaken => false,
-        }
-    }
-
-    /// The word for it in metrics.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Answered(_) => "status",
-            Self::Failed(reason) => reason.word(),
-            Self::Overtaken => "hedge",
-        }
-    }
-}
-
-/// How no answer came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cause {
-    Connect,
-    Reset,
-    Timeout,
-}
-
-impl Cause {
-    /// `None`: the upstream is not to blame.
-    fn of(reason: Reason) -> Option<Self> {
-        match reason {
-            Reason::ConnectRefused
-            | Reason::ConnectTimeout
-            | Reason::DnsError
-            | Reason::DnsTimeout
-            | Reason::UpstreamTls => Some(Self::Connect),
-            Reason::UpstreamReset | Reason::BadResponse | Reason::ResponseTooLarge => {
-                Some(Self::Reset)
-            }
-            Reason::UpstreamTimeout => Some(Self::Timeout),
-            _ => None,
-        }
-    }
-}
-
-/// Whether a try failed for something that says nothing of its endpoint.
-fn is_ours(reason: Reason) -> bool {
-    Cause::of(reason).is_none()
-}
-
-/// What an answer amounts to: over gRPC the status of a call that failed at once is in its head
-/// (gRPC's own table for gateways, read backwards).
-pub(crate) fn status_of(status: StatusCode, headers: &HeaderMap, grpc: bool) -> StatusCode {
-    const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
-    if !grpc || status != StatusCode::OK {
-        return status;
-    }
-    match headers.get(GRPC_STATUS).map(HeaderValue::as_bytes) {
-        Some(b"14") => StatusCode::SERVICE_UNAVAILABLE,
-        Some(b"4") => StatusCode::GATEWAY_TIMEOUT,
-        Some(b"8") => StatusCode::TOO_MANY_REQUESTS,
-        Some(b"2" | b"13" | b"15") => StatusCode::INTERNAL_SERVER_ERROR,
-        _ => status,
-    }
-}
-
 /// Whole seconds, at least one.
 pub(crate) fn seconds(time: Duration) -> HeaderValue {
     let whole = time.as_secs() + u64::from(time.subsec_nanos() > 0);
@@ -316,7 +117,8 @@ pub(crate) fn seconds(time: Duration) -> HeaderValue {
 // === impl Upstream ===
 
 impl Upstream {
-    fn breaker_changed(&self, change: Option<State>) {
+    /// The breaker has changed, or not.
+    pub(crate) fn breaker_changed(&self, change: Option<State>) {
         let Some(state) = change else { return };
         self.care.learned.metrics.breaker_became(state as u8);
         let upstream = &*self.name;
@@ -327,7 +129,13 @@ impl Upstream {
         }
     }
 
-    fn endpoint_failed(&self, endpoint: &Endpoint, settings: &outlier::Settings, now: Instant) {
+    /// A try at an endpoint has failed.
+    pub(crate) fn endpoint_failed(
+        &self,
+        endpoint: &Endpoint,
+        settings: &outlier::Settings,
+        now: Instant,
+    ) {
         let census = || self.census();
         let vitals = &endpoint.vitals;
         let Some(ejected) =
@@ -353,5 +161,28 @@ impl Upstream {
             census.usable += usize::from(!ejected && endpoint.vitals.is_well());
         }
         census
+    }
+
+    /// Looks after what time alone changes: ejections and slow starts that are over, the state of a
+    /// breaker as its metric shows it. To be called now and then.
+    pub(crate) fn tend(&self) {
+        let now = Instant::now();
+        let window = self.care.slow_start.unwrap_or_default();
+        let mut warm = true;
+        for endpoint in &self.endpoints {
+            // Asking is what ends an ejection.
+            warm &= endpoint.vitals.is_in() && endpoint.vitals.is_warm(window, now);
+        }
+        if warm && self.care.is_ramping() {
+            self.care.learned.nobody_ramps();
+        }
+        self.show_breaker();
+    }
+
+    /// Shows the breaker there is now, which a reload may have changed.
+    pub(crate) fn show_breaker(&self) {
+        let breaker = self.care.breaker.as_ref();
+        let state = breaker.map_or(State::Closed, |(breaker, _)| breaker.state());
+        self.care.learned.metrics.set_breaker(breaker.is_some(), state as u8);
     }
 }

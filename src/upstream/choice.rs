@@ -36,6 +36,10 @@ impl View for Seen<'_> {
         !self.tried.contains(&at) && (self.all || self.upstream.endpoints[at].vitals.is_in())
     }
 
+    fn is_further(&self) -> bool {
+        !self.tried.is_empty()
+    }
+
     fn cost(&self, at: usize, in_flight: usize) -> u64 {
         self.upstream.endpoints[at].vitals.cost(in_flight, Instant::now())
     }
@@ -56,17 +60,34 @@ pub(super) fn choose<'u>(
     tried: &[usize],
     wish: Wish,
 ) -> Result<(&'u Arc<Endpoint>, usize), Error> {
-    let mut seen = Seen { upstream, tried, all: false };
+    // Asked first, and not after a choice in vain: that would take every other turn of a round.
+    let seen = Seen { upstream, tried, all: uses_all(upstream) };
     let sticky = wish.sticky.filter(|at| upstream.weights[*at] > 0 && seen.usable(*at));
-    let mut at = sticky.or_else(|| upstream.balancer.pick(&seen, wish.key, random()));
-    if at.is_none() && upstream.care.on_none_healthy() == NoneHealthy::UseAll {
-        seen.all = true;
-        at = upstream.balancer.pick(&seen, wish.key, random());
-    }
+    let at = sticky.or_else(|| upstream.balancer.pick(&seen, wish.key, random()));
     match at {
         Some(at) => Ok((&upstream.endpoints[at], at)),
         None => Err(none(upstream)),
     }
+}
+
+/// Whether there is an endpoint that this request has not tried. Takes no turn of a round.
+pub(super) fn has_other(upstream: &Upstream, tried: &[usize]) -> bool {
+    let all = uses_all(upstream);
+    let other = |at| !tried.contains(&at) && (all || upstream.endpoints[at].vitals.is_in());
+    serving(upstream).any(other)
+}
+
+/// Whether none is healthy, and all are used then. That a request has tried all healthy ones does
+/// not make the others better.
+fn uses_all(upstream: &Upstream) -> bool {
+    upstream.care.on_none_healthy() == NoneHealthy::UseAll
+        && !serving(upstream).any(|at| upstream.endpoints[at].vitals.is_in())
+}
+
+/// The positions that have a weight.
+fn serving(upstream: &Upstream) -> impl Iterator<Item = usize> {
+    let weights = upstream.weights.iter().enumerate();
+    weights.filter(|(_, weight)| **weight > 0).map(|(at, _)| at)
 }
 
 #[cold]
@@ -77,18 +98,4 @@ fn none(upstream: &Upstream) -> Error {
     let again = upstream.care.health.as_ref().map_or_else(Default::default, |health| health.every);
     let detail = format!("no endpoint of {} is healthy", upstream.name);
     Error::new(Reason::NoHealthyEndpoint, detail).header(http::header::RETRY_AFTER, seconds(again))
-}
-
-impl Upstream {
-    /// Ends the slow start once nobody is in it. To be called now and then.
-    pub(crate) fn look_at_ramps(&self) {
-        let Some(window) = self.care.slow_start.filter(|_| self.care.is_ramping()) else { return };
-        let now = Instant::now();
-        let warm = |endpoint: &Arc<Endpoint>| {
-            endpoint.vitals.is_in() && endpoint.vitals.ramp(window, now) == slow_start::FULL
-        };
-        if self.endpoints.iter().all(warm) {
-            self.care.learned.nobody_ramps();
-        }
-    }
 }

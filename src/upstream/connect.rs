@@ -14,7 +14,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
     endpoint::{Endpoint, TlsClient},
-    http1::{Connection, Socket},
+    http1::{Connection, Io, Socket},
     http2::{Channel, Lease},
 };
 use crate::{
@@ -29,6 +29,14 @@ pub(crate) enum Opened {
     H1(Box<Connection>),
     /// A place on an HTTP/2 connection, already shared through the pool.
     H2(Lease),
+}
+
+/// An open socket and what is spoken over it.
+#[derive(Debug)]
+pub(super) struct Dialled {
+    pub(super) io: Io,
+    /// HTTP/2; HTTP/1.1 otherwise.
+    pub(super) h2: bool,
 }
 
 /// What is wanted of a connection.
@@ -53,7 +61,8 @@ pub(crate) fn open(
 
 async fn open_in_time(endpoint: &Arc<Endpoint>, want: Want) -> Result<Opened, Error> {
     let permit = endpoint.permit().await?;
-    match tokio::time::timeout(endpoint.shape.connect_timeout, dial(endpoint, want, permit)).await {
+    match tokio::time::timeout(endpoint.shape.connect_timeout, greet(endpoint, want, permit)).await
+    {
         Ok(result) => result,
         Err(_) => Err(Error::new(
             Reason::ConnectTimeout,
@@ -62,20 +71,29 @@ async fn open_in_time(endpoint: &Arc<Endpoint>, want: Want) -> Result<Opened, Er
     }
 }
 
-async fn dial(
+async fn greet(
     endpoint: &Arc<Endpoint>,
     want: Want,
     permit: OwnedSemaphorePermit,
 ) -> Result<Opened, Error> {
+    match dial(endpoint, want).await? {
+        Dialled { io, h2: true } => handshake(endpoint, io, permit).await,
+        Dialled { io, h2: false } => Ok(Opened::H1(Connection::new(io, permit))),
+    }
+}
+
+/// Opens a socket, with TLS if there is to be any. Health checks, which are neither pooled nor counted
+/// among the endpoint's connections, come in here. Whoever calls sets the limit.
+pub(super) async fn dial(endpoint: &Endpoint, want: Want) -> Result<Dialled, Error> {
     match &endpoint.shape.target {
         Target::Unix(path) => {
             let stream =
                 UnixStream::connect(path).await.map_err(|error| refused(endpoint, &error))?;
-            secure(endpoint, want, stream, permit).await
+            secure(endpoint, want, stream).await
         }
         Target::Tcp { port, .. } => {
             let stream = connect_tcp(endpoint, *port).await?;
-            secure(endpoint, want, stream, permit).await
+            secure(endpoint, want, stream).await
         }
     }
 }
@@ -125,20 +143,9 @@ fn refused(endpoint: &Endpoint, error: &io::Error) -> Error {
     Error::new(reason, format!("{}: {error}", endpoint.name))
 }
 
-async fn secure<S>(
-    endpoint: &Arc<Endpoint>,
-    want: Want,
-    stream: S,
-    permit: OwnedSemaphorePermit,
-) -> Result<Opened, Error>
-where
-    S: Socket,
-{
+async fn secure<S: Socket>(endpoint: &Endpoint, want: Want, stream: S) -> Result<Dialled, Error> {
     let Some(tls) = &endpoint.tls else {
-        if want == Want::H2 {
-            return handshake(endpoint, stream, permit).await;
-        }
-        return Ok(Opened::H1(Connection::new(stream.plain(), permit)));
+        return Ok(Dialled { io: stream.plain(), h2: want == Want::H2 });
     };
     let config = if want == Want::H1 { &tls.h1_config } else { &tls.config };
     let stream = encrypt(endpoint, tls, config, stream).await?;
@@ -149,10 +156,7 @@ where
             format!("{} does not speak HTTP/2", endpoint.name),
         ));
     }
-    if h2 {
-        return handshake(endpoint, stream, permit).await;
-    }
-    Ok(Opened::H1(Connection::new(S::secured(stream), permit)))
+    Ok(Dialled { io: S::secured(stream), h2 })
 }
 
 async fn encrypt<S>(
@@ -170,18 +174,15 @@ where
         .map_err(|error| Error::new(Reason::UpstreamTls, format!("{}: {error}", endpoint.name)))
 }
 
-async fn handshake<S>(
+async fn handshake(
     endpoint: &Arc<Endpoint>,
-    stream: S,
+    io: Io,
     permit: OwnedSemaphorePermit,
-) -> Result<Opened, Error>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+) -> Result<Opened, Error> {
     let failed = |error: &dyn fmt::Display| {
         Error::new(Reason::UpstreamReset, format!("{}: {error}", endpoint.name))
     };
-    let channel = Channel::open(stream, permit).await.map_err(|error| failed(&error))?;
+    let channel = Channel::open(io, permit).await.map_err(|error| failed(&error))?;
     let lease = channel.lease().ok_or_else(|| failed(&"closed at once"))?;
     endpoint.pool.put_h2(channel);
     Ok(Opened::H2(lease))

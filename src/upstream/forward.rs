@@ -6,7 +6,7 @@
 
 use std::{
     cell::Cell,
-    pin::{Pin, pin},
+    pin::pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -19,11 +19,10 @@ use tower::Service;
 use super::{
     Upstream,
     attempt::{Failure, explain, explain_h2, within},
+    checkout::{Checkout, checkout, open, reach},
     choice::choose,
-    connect::{self, Opened, Want},
-    endpoint::{Endpoint, InFlight},
-    http1::Connection,
-    http2::Lease,
+    direct::{direct, direct_h2},
+    endpoint::InFlight,
     incoming, outgoing,
     response_body::{Held, Source, UpstreamBody},
     tries::Again,
@@ -75,10 +74,10 @@ pub struct Forward {
 }
 
 /// Everything a request needs to go out at once, beside its connection.
-struct Line {
-    exchange: Arc<Exchange>,
-    now: Instant,
-    in_flight: InFlight,
+pub(super) struct Line {
+    pub(super) exchange: Arc<Exchange>,
+    pub(super) now: Instant,
+    pub(super) in_flight: InFlight,
     permit: OwnedSemaphorePermit,
 }
 
@@ -98,12 +97,6 @@ pub(super) struct Try<'t> {
 struct Start {
     upstream: Option<Arc<Upstream>>,
     endpoint: Option<usize>,
-}
-
-/// A connection for one try.
-pub(super) enum Checkout {
-    H1(Box<Connection>),
-    H2(Lease),
 }
 
 /// New connections tried when the one taken was closed before the request was sent.
@@ -175,74 +168,6 @@ impl Forward {
     }
 }
 
-// === the direct way ===
-
-/// Sends a request over an idle connection.
-fn direct(
-    settings: &Arc<Settings>,
-    line: Line,
-    connection: Box<Connection>,
-    mut request: Request,
-) -> BoxFuture<Error> {
-    let Line { exchange, in_flight, .. } = &line;
-    outgoing::for_h1(&mut request, &in_flight.0, in_flight.host(), &exchange.hop);
-    let interim = expect::prepare(&mut request, exchange);
-    // Not taken: a second try will not find them in the head either.
-    let own = |text: &mut Vec<u8>| {
-        if exchange.owes(Late::Request) {
-            settings.own.write(text, exchange);
-        }
-    };
-    let mut sending = connection.send(request, interim, own);
-    let settings = Arc::clone(settings);
-    Box::pin(async move {
-        // Where it is, not in a place of its own beside it.
-        let sending = Pin::new(&mut sending);
-        let sent = within(settings.timeouts, &line.exchange, (line.now, true), sending).await?;
-        let sent = sent.map(|response| response.map(Source::H1));
-        let sent = sent.map_err(|failed| explain(failed, &line.in_flight.0, &line.exchange));
-        match judge(sent, &line.exchange, line.now) {
-            Ok(response) => settings.answer_to(response, line),
-            // Boxed: this hardly ever happens, and its future is large.
-            Err(failure) => Box::pin(settings.once_more_for(failure, line)).await,
-        }
-    })
-}
-
-/// Sends a request over a shared connection.
-fn direct_h2(
-    settings: &Arc<Settings>,
-    line: Line,
-    lease: Lease,
-    mut request: Request,
-) -> BoxFuture<Error> {
-    let settings = Arc::clone(settings);
-    let Line { exchange, in_flight, .. } = &line;
-    // The wire may wait for this word before it reads on.
-    exchange.decide_upgrade(Upgrade::Refused);
-    settings.own.insert_late(request.headers_mut(), exchange);
-    let ready = outgoing::for_h2(&mut request, &in_flight.0, in_flight.host(), &exchange.hop);
-    if let Err(error) = ready {
-        return Box::pin(std::future::ready(Err(error)));
-    }
-    match lease.send(request, Interim::new(Arc::clone(exchange))) {
-        Ok(mut sending) => Box::pin(async move {
-            let sending = Pin::new(&mut sending);
-            let sent = within(settings.timeouts, &line.exchange, (line.now, true), sending).await?;
-            let sent = sent.map(|response| response.map(Source::H2));
-            let sent = sent.map_err(|failed| explain_h2(failed, &line.in_flight.0, &line.exchange));
-            match judge(sent, &line.exchange, line.now) {
-                Ok(response) => settings.answer_to(response, line),
-                Err(failure) => Box::pin(settings.once_more_for(failure, line)).await,
-            }
-        }),
-        Err(failed) => {
-            let failure = explain_h2(failed, &in_flight.0, exchange);
-            Box::pin(async move { settings.once_more_for(failure, line).await })
-        }
-    }
-}
-
 // === impl Settings ===
 
 impl Settings {
@@ -287,7 +212,7 @@ impl Settings {
 
     /// Whether somebody wants to know what becomes of a try.
     fn is_careful(&self, upstream: &Upstream) -> bool {
-        self.again.is_some() || upstream.care.watches()
+        self.again.is_some() || upstream.care.watches
     }
 
     /// The long way.
@@ -307,7 +232,7 @@ impl Settings {
             return Box::pin(self.careful(upstream, request, exchange)).await;
         }
         let permit = upstream.admission.enter(upstream.connect_timeout).await?;
-        let (endpoint, checkout) = self.reach(upstream, start.endpoint, &exchange).await?;
+        let (endpoint, checkout) = reach(upstream, start.endpoint, &exchange).await?;
         let in_flight = InFlight::new(endpoint, Arc::clone(upstream));
         let line = Line { exchange, now: Instant::now(), in_flight, permit };
         let response = self.repeatedly(line.as_try(), checkout, request).await?;
@@ -327,7 +252,12 @@ impl Settings {
         }
     }
 
-    async fn once_more_for(&self, failure: Failure, line: Line) -> Result<Response, Error> {
+    /// The same with all that is held for a direct try.
+    pub(super) async fn once_more_for(
+        &self,
+        failure: Failure,
+        line: Line,
+    ) -> Result<Response, Error> {
         let response = self.once_more(failure, line.as_try()).await?;
         self.answer_to(response, line)
     }
@@ -363,28 +293,6 @@ impl Settings {
         Err(failure.error)
     }
 
-    async fn tunnel(
-        &self,
-        upstream: &Arc<Upstream>,
-        request: Request,
-        wanted: tunnel::Wanted,
-        exchange: Arc<Exchange>,
-    ) -> Result<Response, Error> {
-        let permit = upstream.admission.enter(upstream.connect_timeout).await?;
-        let (endpoint, _) = choose(upstream, &[], Wish::default())?;
-        note_try(&exchange, endpoint);
-        let Opened::H1(connection) = connect::open(endpoint, Want::H1).await? else {
-            return Err(Error::new(Reason::UpstreamTls, "the upstream insists on HTTP/2"));
-        };
-        let in_flight = InFlight::new(Arc::clone(endpoint), Arc::clone(upstream));
-        let held = Held { in_flight, _permit: permit };
-        let line = tunnel::Line { connection, limit: self.timeouts.per_try, held };
-        let idle = self.timeouts.idle.filter(|_| self.timeouts.idle_written);
-        let mut response = tunnel::open(line, request, wanted, &exchange, idle).await?;
-        self.finish(&mut response, &exchange)?;
-        Ok(response)
-    }
-
     /// An upstream by weight.
     fn upstream(&self) -> &Arc<Upstream> {
         if let [(only, _)] = &self.upstreams[..] {
@@ -400,35 +308,6 @@ impl Settings {
         }
         // The weights add up to `total`, so the loop has returned; config refuses an empty list.
         &self.upstreams[0].0
-    }
-
-    /// A connection to some endpoint. One that cannot be connected to has not seen the request, so
-    /// the next is asked.
-    async fn reach(
-        &self,
-        upstream: &Arc<Upstream>,
-        mut first: Option<usize>,
-        exchange: &Exchange,
-    ) -> Result<(Arc<Endpoint>, Checkout), Error> {
-        let mut tried: smallvec::SmallVec<[usize; 4]> = smallvec::SmallVec::new();
-        let mut last = None;
-        while tried.len() < upstream.endpoints.len() {
-            let (endpoint, at) = match first.take() {
-                Some(at) => (&upstream.endpoints[at], at),
-                None => match choose(upstream, &tried, Wish::default()) {
-                    Ok(chosen) => chosen,
-                    Err(error) => return Err(last.unwrap_or(error)),
-                },
-            };
-            match checkout(endpoint, exchange).await {
-                Ok(checkout) => return Ok((Arc::clone(endpoint), checkout)),
-                Err(error) => {
-                    tried.push(at);
-                    last = Some(error);
-                }
-            }
-        }
-        Err(last.unwrap_or_else(|| Error::new(Reason::NoEndpoint, "no endpoint")))
     }
 
     /// One try.
@@ -466,7 +345,11 @@ impl Settings {
     }
 
     /// What came back, if it may go on. If not, what is held is dropped, and the connection with it.
-    fn answer_to(&self, response: http::Response<Source>, line: Line) -> Result<Response, Error> {
+    pub(super) fn answer_to(
+        &self,
+        response: http::Response<Source>,
+        line: Line,
+    ) -> Result<Response, Error> {
         let Line { exchange, in_flight, permit, .. } = line;
         self.answer(response, exchange, Held { in_flight, _permit: permit })
     }
@@ -490,7 +373,7 @@ impl Settings {
     }
 
     /// Judges an answer; whether it is a stream of events.
-    fn finish<B>(
+    pub(super) fn finish<B>(
         &self,
         response: &mut http::Response<B>,
         exchange: &Exchange,
@@ -512,7 +395,7 @@ impl Settings {
 }
 
 /// What came of a try.
-fn judge(
+pub(super) fn judge(
     sent: Result<http::Response<Source>, Failure>,
     exchange: &Exchange,
     started: Instant,
@@ -525,55 +408,4 @@ fn judge(
         }
         sent => sent,
     }
-}
-
-// === endpoints and connections ===
-
-pub(super) async fn checkout(
-    endpoint: &Arc<Endpoint>,
-    exchange: &Exchange,
-) -> Result<Checkout, Error> {
-    if !endpoint.wants_h2(exchange.grpc) {
-        if let Some(connection) = endpoint.pool.take(Instant::now()) {
-            note_try(exchange, endpoint);
-            return Ok(Checkout::H1(connection));
-        }
-        return open(endpoint, exchange).await;
-    }
-    if let Some(lease) = endpoint.pool.take_h2() {
-        note_try(exchange, endpoint);
-        return Ok(Checkout::H2(lease));
-    }
-    let _opening = endpoint.pool.opening().await;
-    if let Some(lease) = endpoint.pool.take_h2() {
-        note_try(exchange, endpoint);
-        return Ok(Checkout::H2(lease));
-    }
-    // A connection of another worker is better than none: these are never given up while used.
-    if endpoint.permits.available_permits() == 0
-        && let Some(lease) = endpoint.pool.any_h2()
-    {
-        note_try(exchange, endpoint);
-        return Ok(Checkout::H2(lease));
-    }
-    open(endpoint, exchange).await
-}
-
-async fn open(endpoint: &Arc<Endpoint>, exchange: &Exchange) -> Result<Checkout, Error> {
-    let want = if endpoint.wants_h2(exchange.grpc) { Want::H2 } else { Want::Any };
-    note_try(exchange, endpoint);
-    Ok(match connect::open(endpoint, want).await? {
-        Opened::H1(connection) => Checkout::H1(connection),
-        Opened::H2(lease) => {
-            endpoint.speaks_h2.store(true, std::sync::atomic::Ordering::Relaxed);
-            Checkout::H2(lease)
-        }
-    })
-}
-
-fn note_try(exchange: &Exchange, endpoint: &Endpoint) {
-    exchange.note(|outcome| {
-        outcome.tries += 1;
-        outcome.endpoint = Some(Arc::clone(&endpoint.name));
-    });
 }

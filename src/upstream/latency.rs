@@ -37,7 +37,7 @@ pub(crate) struct Latency {
     epochs: [Box<Histogram>; 2],
 }
 
-/// A question that is asked often, with its last answer: one of each route that hedges.
+/// A question that is asked often, with its last answer.
 #[derive(Debug)]
 pub(crate) struct Quantile {
     start: Instant,
@@ -47,6 +47,13 @@ pub(crate) struct Quantile {
     answer: AtomicU64,
     /// When it has to be worked out again.
     due: AtomicU64,
+}
+
+/// The latencies of an upstream, and the questions that hedging asks of them.
+#[derive(Debug)]
+pub(crate) struct Usual {
+    latency: Latency,
+    quantiles: [Quantile; 4],
 }
 
 #[derive(Debug)]
@@ -120,6 +127,29 @@ impl Quantile {
         if self.due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             let micros = latency.quantile(self.of, now).map_or(0, |found| span(found) / 1_000 + 1);
             self.answer.store(micros, Ordering::Relaxed);
+        }
+    }
+}
+
+// === impl Usual ===
+
+impl Usual {
+    /// Nothing is known.
+    pub(crate) fn new(now: Instant) -> Self {
+        let quantiles = [0.5, 0.9, 0.95, 0.99].map(|of| Quantile::new(of, now));
+        Self { latency: Latency::new(now), quantiles }
+    }
+
+    /// A try that ended `now` took so long.
+    pub(crate) fn record(&self, time: Duration, now: Instant) {
+        self.latency.record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), now);
+    }
+
+    /// What the share `of` of the tries did not exceed, as it was a moment ago.
+    pub(crate) fn quantile(&self, of: f64, now: Instant) -> Option<Duration> {
+        match self.quantiles.iter().find(|known| known.of == of) {
+            Some(known) => known.get(&self.latency, now),
+            None => self.latency.quantile(of, now),
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::{
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -85,6 +85,22 @@ impl Source {
             Self::H2(answer) => answer.size_hint(),
         }
     }
+}
+
+/// The connection of an answer that nobody wants, if all of it has come already: most answers of a
+/// sick service are short, and connecting anew for each would not make it better.
+pub(super) fn unwanted(mut response: http::Response<Source>) -> Option<Box<http1::Connection>> {
+    /// Pieces that are taken from what is there.
+    const MOST: usize = 4;
+    incoming::accept(&mut response, None).ok()?;
+    let Source::H1(mut answer) = response.into_body() else { return None };
+    let mut cx = Context::from_waker(Waker::noop());
+    for _ in 0..MOST {
+        if answer.is_end() || !matches!(answer.poll_frame(&mut cx), Poll::Ready(Some(Ok(_)))) {
+            break;
+        }
+    }
+    answer.finish()
 }
 
 // === impl UpstreamBody ===

@@ -12,29 +12,24 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bytes::Bytes;
-use http::{
-    HeaderMap,
-    header::{RETRY_AFTER, SET_COOKIE},
-};
-use http_body::Body as _;
-use http_body_util::{BodyExt, Full};
+use http::header::{RETRY_AFTER, SET_COOKIE};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::{
     Upstream,
     breaker::Admitted,
-    care::{End, Trial, status_of},
-    choice::choose,
+    checkout::checkout,
+    choice::{choose, has_other},
     endpoint::{Endpoint, InFlight},
-    forward::{Settings, Try, checkout, random},
-    response_body::{Held, Source},
+    forward::{Settings, Try, random},
+    response_body::{Held, Source, unwanted},
     retry::{backoff, budget::Share},
+    sendable::Sendable,
+    trial::{End, Hedge, Patience, Trial},
     wish::Wish,
 };
 use crate::{
-    body::Body,
     config::model::Retry,
     error::{Error, Reason},
     layers::{Request, Response},
@@ -49,13 +44,7 @@ pub(crate) struct Again {
 }
 
 /// Positions of the endpoints this request has been to.
-type Tried = SmallVec<[usize; 4]>;
-
-/// A request that may be sent more than once, or not.
-enum Sendable {
-    Once(Option<Request>),
-    Often { head: Box<Request>, body: Bytes, trailers: Option<HeaderMap> },
-}
+pub(super) type Tried = SmallVec<[usize; 4]>;
 
 /// What all tries of a request have in common.
 #[derive(Clone, Copy)]
@@ -92,6 +81,9 @@ struct Turn<'j> {
     admitted: Option<Admitted>,
 }
 
+/// Slower than this share of the tries is too slow for one that is given up.
+const SLOW: f64 = 0.95;
+
 // === impl Again ===
 
 impl Again {
@@ -99,52 +91,6 @@ impl Again {
     pub(crate) fn new(retry: Retry) -> Self {
         let share = Share::new(retry.budget);
         Self { retry, share }
-    }
-}
-
-// === impl Sendable ===
-
-impl Sendable {
-    /// Keeps what is needed to send a request again, if it may be.
-    async fn new(
-        request: Request,
-        again: Option<&Again>,
-        exchange: &Exchange,
-    ) -> Result<Self, Error> {
-        let Some(again) = again else { return Ok(Self::Once(Some(request))) };
-        let limit = again.retry.body_limit;
-        let small = request.body().size_hint().exact().is_some_and(|size| size <= limit);
-        if !small && !request.body().is_empty() {
-            return Ok(Self::Once(Some(request)));
-        }
-        let (head, body) = request.into_parts();
-        let collected = body.collect().await.map_err(|error| match exchange.failure() {
-            Some((reason, detail)) => Error::new(reason, detail.unwrap_or_default()),
-            None => Error::new(Reason::BadBody, error.to_string()),
-        })?;
-        let trailers = collected.trailers().cloned();
-        let head = Box::new(Request::from_parts(head, Body::empty()));
-        Ok(Self::Often { head, body: collected.to_bytes(), trailers })
-    }
-
-    /// The request, once more if it may be sent often.
-    fn take(&mut self) -> Option<Request> {
-        match self {
-            Self::Once(request) => request.take(),
-            Self::Often { head, body, trailers } => {
-                let mut copy = Request::new(match trailers.clone() {
-                    None => Body::full(body.clone()),
-                    Some(trailers) => {
-                        let trailers = std::future::ready(Some(Ok(trailers)));
-                        Body::wrap(Full::new(body.clone()).with_trailers(trailers))
-                    }
-                });
-                *copy.method_mut() = head.method().clone();
-                *copy.uri_mut() = head.uri().clone();
-                *copy.headers_mut() = head.headers().clone();
-                Some(copy)
-            }
-        }
     }
 }
 
@@ -158,25 +104,45 @@ impl Settings {
         request: Request,
         exchange: Arc<Exchange>,
     ) -> Result<Response, Error> {
+        // Before a body is read or a turn is waited for that would be in vain.
+        Trial::check(upstream, Instant::now())?;
         let wish = Wish::of(&request, &upstream.care, &exchange);
         let again = self.again.as_ref().filter(|it| it.retry.methods.contain(request.method()));
+        let limit = again.map(|again| again.retry.body_limit);
+        // A client that sends slowly has no turn while it does.
+        let sendable = Sendable::new(request, limit, &exchange).await?;
+        // Kept through all tries and the pauses between them: what waits for its next try is in
+        // flight. It bounds what is held for a sick upstream, and no second try stands in the queue.
         let permit = upstream.admission.enter(upstream.connect_timeout).await?;
-        let sendable = Sendable::new(request, again, &exchange).await?;
         let common = Common { settings: self, upstream, exchange: &exchange, again, wish };
         let mut journey = Journey { common, tried: Tried::new(), sendable };
         let attempt = journey.run().await?;
         exchange.note(|outcome| outcome.endpoint = Some(Arc::clone(&attempt.in_flight.0.name)));
         let mut response = attempt.result?;
-        if let Some(sticky) = &upstream.care.sticky
-            && wish.sticky != Some(attempt.at)
-        {
-            let secure = exchange.connection.tls.is_some();
-            response
-                .headers_mut()
-                .extend(sticky.set(attempt.at, secure).map(|it| (SET_COOKIE, it)));
-        }
+        stick(upstream, wish, attempt.at, &exchange, &mut response);
         let held = Held { in_flight: attempt.in_flight, _permit: permit };
         self.answer(response, exchange, held)
+    }
+
+    /// What giving up a try means on this route.
+    pub(super) fn patience(&self) -> Patience {
+        Patience { hedge: None, total: self.timeouts.request }
+    }
+}
+
+/// Pins a client to the endpoint that answered it, unless it is already.
+pub(super) fn stick<B>(
+    upstream: &Upstream,
+    wish: Wish,
+    at: usize,
+    exchange: &Exchange,
+    response: &mut http::Response<B>,
+) {
+    let Some(sticky) = upstream.care.sticky.as_ref().filter(|_| wish.sticky != Some(at)) else {
+        return;
+    };
+    if let Some(cookie) = sticky.set(at, exchange.connection.tls.is_some()) {
+        response.headers_mut().append(SET_COOKIE, cookie);
     }
 }
 
@@ -186,34 +152,32 @@ impl<'j> Journey<'j> {
     /// Tries until something came of it that is not tried again.
     async fn run(&mut self) -> Result<Attempt, Error> {
         let common = self.common;
-        if let Some(again) = common.again {
-            common.upstream.care.learned.budget.deposit(again.share, Instant::now());
-        }
-        let (mut retries, mut refused) = (0, 0);
+        let (mut tries, mut retries, mut refused) = (0, 0, 0);
         loop {
-            let mut attempt = match common.hedge_after(retries).filter(|_| self.is_often()) {
-                Some(after) => self.doubled(after).await?,
-                None => {
-                    let turn = common.turn(&mut self.tried)?;
-                    let request = self.request()?;
-                    common.once(turn, request, None).await
-                }
+            let turn = common.turn(&mut self.tried)?;
+            if tries == 0 {
+                common.deposit();
+            }
+            tries += 1;
+            let request = self.request()?;
+            let hedge = common.hedge(retries).filter(|_| self.sendable.is_often());
+            let mut attempt = match hedge {
+                Some(hedge) => self.doubled(turn, request, hedge).await?,
+                None => common.once(turn, request, None).await,
             };
             if let Some(request) = attempt.unsent.take() {
                 // Nobody has seen it: the next endpoint is asked at once, whatever the route says.
-                if let Sendable::Once(place) = &mut self.sendable {
-                    *place = Some(request);
-                }
+                self.sendable.give_back(request);
                 refused += 1;
-                if refused < common.upstream.endpoints.len() && common.others_left(&self.tried) {
+                if refused < common.upstream.endpoints.len()
+                    && has_other(common.upstream, &self.tried)
+                {
                     continue;
                 }
             }
             let Some(pause) = self.pause(&attempt, retries) else { return Ok(attempt) };
-            let word = attempt.end.word();
-            // Its connection is closed: what is left of the answer is not worth reading.
-            drop(attempt);
-            common.settings.metrics.retried(&common.upstream.name, word);
+            common.settings.metrics.retried(&common.upstream.name, attempt.end.word());
+            attempt.leave();
             retries += 1;
             refused = 0;
             tokio::time::sleep(pause).await;
@@ -225,19 +189,15 @@ impl<'j> Journey<'j> {
         self.sendable.take().ok_or_else(gone)
     }
 
-    const fn is_often(&self) -> bool {
-        matches!(self.sendable, Sendable::Often { .. })
-    }
-
     /// How long to wait before the next try, or `None` if there is none.
     fn pause(&self, attempt: &Attempt, retries: u32) -> Option<Duration> {
-        let Common { again, upstream, settings, .. } = self.common;
+        let Common { again, upstream, settings, exchange, .. } = self.common;
         let retry = &again?.retry;
-        let gone = matches!(self.sendable, Sendable::Once(None));
-        if gone || retries >= retry.times || !attempt.end.is_among(&retry.when) {
+        if retries >= retry.times || !attempt.end.is_among(&retry.when) || !self.sendable.is_there()
+        {
             return None;
         }
-        let mut pause = backoff::pause(retries, retry.backoff, retry.max_backoff, random());
+        let mut pause = backoff::pause(retries + 1, retry.backoff, retry.max_backoff, random());
         if let Ok(response) = &attempt.result
             && let Some(value) = response.headers().get(RETRY_AFTER)
             && let Some(asked) =
@@ -245,7 +205,12 @@ impl<'j> Journey<'j> {
         {
             pause = backoff::obey(asked, pause, retry.max_backoff)?;
         }
-        if !upstream.care.learned.budget.take(Instant::now()) {
+        let now = Instant::now();
+        // An answer in the hand is better than a time that ran out during a pause.
+        if settings.timeouts.request.is_some_and(|total| now + pause >= exchange.started + total) {
+            return None;
+        }
+        if !upstream.care.learned.budget.take(now) {
             settings.metrics.budget_exhausted();
             return None;
         }
@@ -253,55 +218,75 @@ impl<'j> Journey<'j> {
     }
 
     /// A try, and another one beside it when it takes too long. The first good answer counts.
-    async fn doubled(&mut self, after: Duration) -> Result<Attempt, Error> {
+    async fn doubled(
+        &mut self,
+        turn: Turn<'j>,
+        request: Request,
+        hedge: Hedge,
+    ) -> Result<Attempt, Error> {
         let common = self.common;
-        let turn = common.turn(&mut self.tried)?;
-        let (request, spare) = (self.request()?, self.request()?);
-        let mut first = pin!(common.once(turn, request, Some(after)));
-        if let Ok(attempt) = tokio::time::timeout(after, first.as_mut()).await {
+        let mut first = pin!(common.once(turn, request, Some(hedge)));
+        if let Ok(attempt) = tokio::time::timeout(hedge.after, first.as_mut()).await {
             return Ok(attempt);
         }
         let Some(turn) = common.second(&mut self.tried) else { return Ok(first.await) };
-        let mut second = pin!(common.once(turn, spare, None));
-        Ok(tokio::select! {
+        let request = self.request()?;
+        let mut second = pin!(common.once(turn, request, None));
+        let (early, late) = tokio::select! {
             attempt = first.as_mut() => match common.is_good(&attempt) {
-                true => attempt,
-                false => common.better(attempt, second.await),
+                true => return Ok(attempt),
+                false => (attempt, second.await),
             },
             attempt = second.as_mut() => match common.is_good(&attempt) {
-                true => attempt,
-                false => common.better(attempt, first.await),
+                true => return Ok(attempt),
+                false => (attempt, first.await),
             },
-        })
+        };
+        let (best, other) = if common.is_good(&late) { (late, early) } else { (early, late) };
+        other.leave();
+        Ok(best)
+    }
+}
+
+// === impl Attempt ===
+
+impl Attempt {
+    /// Its answer is not wanted.
+    fn leave(self) {
+        if let Ok(response) = self.result
+            && let Some(connection) = unwanted(response)
+        {
+            self.in_flight.0.keep(connection);
+        }
     }
 }
 
 // === impl Common ===
 
 impl<'j> Common<'j> {
-    fn others_left(&self, tried: &Tried) -> bool {
-        choose(self.upstream, tried, Wish::default()).is_ok()
+    /// A first try that reached an endpoint allows for a part of a further one.
+    fn deposit(&self) {
+        if let Some(again) = self.again {
+            self.upstream.care.learned.budget.deposit(again.share, Instant::now());
+        }
     }
 
     /// The next endpoint, if the breaker lets us. When all were tried, all may be tried again.
     fn turn(&self, tried: &mut Tried) -> Result<Turn<'j>, Error> {
         let admitted = Trial::ask(self.upstream, Instant::now())?;
-        let chosen = match choose(self.upstream, tried, self.wish) {
-            Err(_) if !tried.is_empty() => {
-                tried.clear();
-                choose(self.upstream, &[], self.wish)
-            }
-            chosen => chosen,
-        };
-        let (endpoint, at) = chosen?;
+        if !tried.is_empty() && !has_other(self.upstream, tried) {
+            tried.clear();
+        }
+        let (endpoint, at) = choose(self.upstream, tried, self.wish)?;
         tried.push(at);
         Ok(Turn { endpoint, at, admitted })
     }
 
     /// One try at one endpoint.
-    async fn once(self, turn: Turn<'j>, request: Request, late: Option<Duration>) -> Attempt {
+    async fn once(self, turn: Turn<'j>, request: Request, hedge: Option<Hedge>) -> Attempt {
         let Turn { endpoint, at, admitted } = turn;
-        let trial = Trial::begin(self.upstream, endpoint, admitted, late, Instant::now());
+        let patience = Patience { hedge, ..self.settings.patience() };
+        let trial = Trial::begin((self.upstream, endpoint), self.exchange, admitted, patience);
         let in_flight = InFlight::new(Arc::clone(endpoint), Arc::clone(self.upstream));
         let (result, unsent) = match checkout(endpoint, self.exchange).await {
             Ok(checkout) => {
@@ -315,14 +300,8 @@ impl<'j> Common<'j> {
             }
             Err(error) => (Err(error), Some(request)),
         };
-        let end = match &result {
-            Ok(answer) => {
-                let status = status_of(answer.status(), answer.headers(), self.exchange.grpc);
-                End::Answered(status)
-            }
-            Err(error) => End::Failed(error.reason()),
-        };
-        trial.end(end, Instant::now());
+        let end = End::of(&result, self.exchange.grpc);
+        trial.end(end);
         Attempt { at, end, in_flight, result, unsent }
     }
 
@@ -333,25 +312,28 @@ impl<'j> Common<'j> {
     }
 
     /// How long the first try may take before there is a second beside it.
-    fn hedge_after(&self, retries: u32) -> Option<Duration> {
+    fn hedge(&self, retries: u32) -> Option<Hedge> {
         let of = self.again?.retry.hedge?;
         let now = Instant::now();
-        // Asking for it begins to measure it.
-        let after = self.upstream.care.learned.latency(now).quantile(of, now)?;
+        let learned = &self.upstream.care.learned;
+        let after = learned.usual(of, now)?;
+        let slow = if of < SLOW { learned.usual(SLOW, now)?.max(after) } else { after };
         let safe = self.exchange.method.is_safe();
-        (safe && retries == 0 && self.upstream.endpoints.len() > 1).then_some(after)
+        (safe && retries == 0 && self.upstream.endpoints.len() > 1).then_some(Hedge { after, slow })
     }
 
-    /// The endpoint of a second try, if the budget and the breaker allow one and there is another.
+    /// The endpoint of a second try, if the breaker and the budget allow one and there is another.
     fn second(&self, tried: &mut Tried) -> Option<Turn<'j>> {
         let now = Instant::now();
-        let wish = Wish { sticky: None, ..self.wish };
-        let (endpoint, at) = choose(self.upstream, tried, wish).ok()?;
+        if !has_other(self.upstream, tried) {
+            return None;
+        }
+        let admitted = Trial::ask(self.upstream, now).ok()?;
         if !self.upstream.care.learned.budget.take(now) {
             self.settings.metrics.budget_exhausted();
             return None;
         }
-        let admitted = Trial::ask(self.upstream, now).ok()?;
+        let (endpoint, at) = choose(self.upstream, tried, self.wish).ok()?;
         self.settings.metrics.retried(&self.upstream.name, End::Overtaken.word());
         tried.push(at);
         Some(Turn { endpoint, at, admitted })
@@ -360,10 +342,5 @@ impl<'j> Common<'j> {
     fn is_good(&self, attempt: &Attempt) -> bool {
         attempt.result.is_ok()
             && self.again.is_none_or(|again| !attempt.end.is_among(&again.retry.when))
-    }
-
-    /// The second answer if it is good, else the first.
-    fn better(&self, first: Attempt, second: Attempt) -> Attempt {
-        if self.is_good(&second) { second } else { first }
     }
 }

@@ -72,6 +72,10 @@ impl Vitals {
         let out = self.out.load(Ordering::Relaxed);
         if out & EJECTED != 0 && !self.outlier.is_ejected(now) {
             self.clear(EJECTED, now);
+            // Somebody may have ejected it again meanwhile.
+            if self.outlier.is_ejected(Instant::now()) {
+                self.set(EJECTED);
+            }
         }
         self.out.load(Ordering::Relaxed) == 0
     }
@@ -96,11 +100,14 @@ impl Vitals {
         Some(change)
     }
 
-    /// It is no longer checked: what the checks said is forgotten.
-    pub(crate) fn unchecked(&self, now: Instant) {
-        if !self.is_well() {
+    /// It is no longer checked: what the checks said is forgotten. Whether that was bad.
+    pub(crate) fn unchecked(&self, now: Instant) -> bool {
+        self.health.forget();
+        let sick = !self.is_well();
+        if sick {
             self.clear(SICK, now);
         }
+        sick
     }
 
     /// It was ejected.
@@ -136,6 +143,11 @@ impl Vitals {
                 slow_start::ramp(Duration::from_nanos(age), window)
             }
         }
+    }
+
+    /// Whether its slow start is over.
+    pub(crate) fn is_warm(&self, window: Duration, now: Instant) -> bool {
+        self.ramp(window, now) == slow_start::FULL
     }
 
     // === latency ===

@@ -10,11 +10,11 @@ const MOST_LINES: usize = 400;
 
 /// Except these, which are one thing each: how long they may be.
 const LONGER: [(&str, usize); 5] = [
-    ("src/config/model.rs", 680), // the shape of the whole language
+    ("src/config/model.rs", 690), // the shape of the whole language
     ("src/server/scan.rs", 680),  // one state machine over the bytes of a head
     ("src/telemetry/access_log/tests.rs", 420),
+    ("src/upstream/forward.rs", 420), // one try, from the pool to the answer
     ("src/server/wire.rs", 490),      // both directions of one stream
-    ("src/upstream/forward.rs", 540), // one try, from the pool to the answer
 ];
 
 fn sources() -> Vec<(String, String)> {

@@ -102,6 +102,10 @@ fn head(
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     for (name, value) in error.headers() {
+        if name == RETRY_AFTER {
+            // Who knows better says so once.
+            headers.remove(RETRY_AFTER);
+        }
         headers.append(name, value.clone());
     }
     response

@@ -54,6 +54,12 @@ pub trait View {
     /// Whether a position may be chosen at all.
     fn usable(&self, at: usize) -> bool;
 
+    /// Whether this choice is for a request that has had one before. It takes no turn of a round: with
+    /// two endpoints, a sick one would else get the first turn of every request.
+    fn is_further(&self) -> bool {
+        false
+    }
+
     /// What a request costs at a position that has so many in flight, in any unit. Only `peak_ewma`
     /// asks; see [`Latency::cost`].
     fn cost(&self, _at: usize, in_flight: usize) -> u64 {

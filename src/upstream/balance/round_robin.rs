@@ -48,9 +48,11 @@ pub(super) fn pick(group: &Group, rounds: &Rounds, view: &impl View, random: u64
         group.usable(view, member)
             && (!is_ramping || dice.below(u64::from(slow_start::FULL)) < group.ramp(view, member))
     };
-    let member = rounds.turn(&rounds.next);
-    if takes(member) {
-        return Some(member);
+    if !view.is_further() {
+        let member = rounds.turn(&rounds.next);
+        if takes(member) {
+            return Some(member);
+        }
     }
     (0..SPARE_TURNS)
         .map(|_| rounds.turn(&rounds.spare))

@@ -83,6 +83,13 @@ impl Health {
         Some(change)
     }
 
+    /// There are no checks any more: it counts as well, and the next check is the first.
+    pub(crate) fn forget(&self) {
+        let mut checks = self.checks.lock();
+        *checks = Checks { first: true, against: 0 };
+        self.healthy.store(true, Ordering::Relaxed);
+    }
+
     /// Whether it may be chosen, as far as the checks know.
     #[inline]
     pub(crate) fn is_healthy(&self) -> bool {

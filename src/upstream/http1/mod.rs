@@ -6,6 +6,7 @@
 //! client: docs/decisions.md.
 
 mod answer;
+mod ask;
 mod framing;
 mod head;
 mod io;
@@ -29,6 +30,7 @@ use tokio::{
 
 pub(crate) use self::{
     answer::Answer,
+    ask::ask,
     io::{Io, Socket},
 };
 use self::{head::Head, request::Upload};

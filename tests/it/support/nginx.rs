@@ -4,6 +4,8 @@ use std::{
     net::SocketAddr, net::TcpListener, net::TcpStream, path::Path, process::Command, time::Duration,
 };
 
+use rustix::process::Signal;
+
 use super::{
     certs::Issued,
     process::Process,
@@ -12,7 +14,7 @@ use super::{
 
 /// A running nginx.
 pub(crate) struct Nginx {
-    _process: Process,
+    process: Process,
     home: tempfile::TempDir,
     address: SocketAddr,
     scheme: &'static str,
@@ -56,18 +58,29 @@ impl Nginx {
         let file = home.path().join("nginx.conf");
         std::fs::write(&file, configuration(home.path(), address, listen, server))
             .expect("our own directory");
-        let mut command = Command::new("nginx");
-        command.arg("-p").arg(home.path()).arg("-c").arg(&file).args(["-e", "stderr"]);
-        let mut process = Process::start(command, "nginx");
-        let up = within(DEADLINE, || {
-            if process.exited().is_some() {
-                return Some(false);
-            }
-            TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok().then_some(true)
-        });
+        let mut process = launch(&home);
+        let up = listens(&mut process, address);
         let output = process.output();
         assert!(up == Some(true) || output.contains("Address already in use"), "nginx: {output}");
-        (up == Some(true)).then_some(Self { _process: process, home, address, scheme })
+        (up == Some(true)).then_some(Self { process, home, address, scheme })
+    }
+
+    /// Sends a signal; it is one process.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Starts it again, where it was.
+    #[track_caller]
+    pub(crate) fn restart(&mut self) {
+        self.signal(Signal::KILL);
+        self.process.wait(DEADLINE);
+        // A client of some other test may use the port for a moment.
+        let up = within(DEADLINE, || {
+            self.process = launch(&self.home);
+            (listens(&mut self.process, self.address) == Some(true)).then_some(())
+        });
+        assert!(up.is_some(), "nginx: {}", self.process.output());
     }
 
     /// As an upstream URL.
@@ -80,6 +93,23 @@ impl Nginx {
         std::fs::write(self.home.path().join("www").join(name), content)
             .expect("our own directory");
     }
+}
+
+fn launch(home: &tempfile::TempDir) -> Process {
+    let mut command = Command::new("nginx");
+    let file = home.path().join("nginx.conf");
+    command.arg("-p").arg(home.path()).arg("-c").arg(&file).args(["-e", "stderr"]);
+    Process::start(command, "nginx")
+}
+
+/// Whether it accepts connections; false if it has ended.
+fn listens(process: &mut Process, address: SocketAddr) -> Option<bool> {
+    within(DEADLINE, || {
+        if process.exited().is_some() {
+            return Some(false);
+        }
+        TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok().then_some(true)
+    })
 }
 
 fn configuration(home: &Path, address: SocketAddr, listen: &str, server: &str) -> String {
