@@ -1,12 +1,9 @@
 //! `GET`, over HTTP/1.1 and HTTP/2.
 
-use std::{
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Instant,
-};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustls::ServerConfig;
-use tokio::{io::AsyncWriteExt, net::UnixListener};
+use tokio::{io::AsyncWriteExt, net::UnixListener, time::Instant};
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
