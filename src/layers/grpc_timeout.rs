@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 use crate::telemetry::exchange::Exchange;
 
-const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+/// The header.
+pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// When the call must be over, if its client says so; from now on the header says what is left.
 /// `limit` is that of the route.

@@ -333,6 +333,7 @@ fn route_changes(old: &Route, new: &Route) -> Option<String> {
         ("headers", old.headers != new.headers),
         ("timeouts", old.timeouts != new.timeouts),
         ("retry", old.retry != new.retry),
+        ("mirror", old.mirror != new.mirror),
         ("upgrade", old.upgrade != new.upgrade),
         ("body", old.body != new.body),
         ("errors", old.errors != new.errors),

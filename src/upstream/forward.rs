@@ -204,7 +204,11 @@ impl Settings {
 
     /// When a gRPC call must be over, if its client says so.
     fn deadline(&self, request: &mut Request) -> Option<(Instant, Arc<Exchange>)> {
-        let exchange = exchange_of(request).filter(|exchange| exchange.grpc).cloned()?;
+        let exchange = exchange_of(request).filter(|exchange| exchange.grpc)?;
+        if !request.headers().contains_key(grpc_timeout::GRPC_TIMEOUT) {
+            return None;
+        }
+        let exchange = Arc::clone(exchange);
         let limit = self.timeouts.request;
         let due = grpc_timeout::deadline(request.headers_mut(), &exchange, limit, Instant::now())?;
         Some((due, exchange))

@@ -17,7 +17,7 @@ fn section(of: &'static Section, depth: usize, page: &mut String) {
         line(field, depth, page);
         // Policies stand under `policies`, upstreams under `upstreams`; elsewhere they are inline.
         let repeated = (of.name == "route" || of.name == "`defaults`")
-            && !matches!(field.key, "match" | "redirect" | "respond" | "layers");
+            && !matches!(field.key, "match" | "redirect" | "respond" | "mirror" | "layers");
         if repeated || field.status == Status::Later {
             continue;
         }

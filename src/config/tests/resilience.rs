@@ -227,3 +227,25 @@ fn a_secret_written_in_the_file_is_not_shown_with_its_line() {
     assert_eq!(config.sticky.as_ref().unwrap().secret.as_deref(), Some("swordfish-swordfish"));
     assert!(!format!("{config:?}").contains("swordfish"));
 }
+
+#[test]
+fn a_mirror_in_its_short_form_and_in_full() {
+    let mirror = |settings: &str| {
+        let config = good(&format!(
+            "upstreams: {{ x: \"http://b:1\" }}\n\
+             routes: {{ r: {{ to: \"http://a:1\", mirror: {settings} }} }}"
+        ));
+        config.routes["r"].mirror.clone()
+    };
+    assert_eq!(mirror("none"), None);
+    let short = mirror("x").unwrap();
+    assert_eq!((&*short.to.value, short.share), ("x", 1.0));
+    assert!(short.compare.is_empty());
+    let full = "{ to: x, percent: 5%, compare: { headers: [ETag], body: true } }";
+    let full = mirror(full).unwrap();
+    assert_eq!(full.share, 0.05);
+    let headers = vec![http::header::ETAG];
+    assert_eq!(full.compare, Compare { status: true, headers, body: true });
+    let asked = mirror("{ to: x, compare: { status: false, body: true } }").unwrap().compare;
+    assert_eq!(asked, Compare { status: false, headers: Vec::new(), body: true });
+}

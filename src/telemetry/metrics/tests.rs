@@ -234,6 +234,8 @@ fn full() -> Metrics {
     shop.record(&all);
     shop.retried(&upstream, "status");
     shop.budget_exhausted();
+    shop.mirrored(MirrorResult::Answered);
+    shop.compared("none");
     listener.handshake("TLSv1.3", Handshake::Ok);
     metrics.set_certificates([("shop.example.com".to_owned(), 1_800_000_000)]);
     metrics.config_in_use("3f2a", "1");

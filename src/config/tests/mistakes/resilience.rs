@@ -360,3 +360,27 @@ const CHOICE: &[Case] = &[
 fn choice() {
     check(CHOICE);
 }
+
+const MIRROR: &[Case] = &[
+    (
+        "  b: { to: \"http://a:1\", mirror: nowhere }",
+        &["4:34: route `b` sends traffic to an unknown upstream `nowhere`"],
+    ),
+    (
+        "  b: { to: \"http://a:1\", mirror: { percent: 5% } }",
+        &["4:34: `mirror` of route `b` has no `to`"],
+    ),
+    (
+        "  b: { redirect: \"/x\", mirror: \"http://a:1\" }",
+        &["4:32: `mirror` in route `b` has no effect: the route forwards nothing"],
+    ),
+    (
+        "  b: { to: \"http://a:1\", mirror: { to: \"http://b:1\", percent: 5 } }",
+        &["4:62: `percent` in `mirror` of route `b` has no unit: `5` (did you mean `5%`?)"],
+    ),
+];
+
+#[test]
+fn mirror() {
+    check(MIRROR);
+}
