@@ -142,6 +142,7 @@ impl Outlier {
     }
 
     /// When its last ejection ends or ended.
+    #[cfg(test)]
     pub(crate) fn ejected_until(&self) -> Option<Instant> {
         let until = self.until.load(Ordering::Relaxed);
         (until != 0).then(|| self.start + Duration::from_nanos(until))

@@ -1,8 +1,7 @@
 //! A second try beside a first one that is slow.
 
-use std::time::Instant;
-
 use rustix::process::Signal;
+use tokio::time::Instant;
 
 use super::{
     answer, list,

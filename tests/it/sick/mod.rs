@@ -36,6 +36,11 @@ fn answer(status: u16, fields: &str) -> String {
     format!("HTTP/1.1 {status} Some\r\nContent-Length: 4\r\n{fields}\r\n{body}")
 }
 
+/// Sends an answer.
+fn tell(peer: &mut Peer, answer: String) {
+    peer.send(answer);
+}
+
 /// An upstream that answers with these statuses in turn, the last one for ever.
 fn in_turn(statuses: &'static [u16]) -> Raw {
     serve(move |at, _, peer| {
@@ -48,7 +53,7 @@ fn in_turn(statuses: &'static [u16]) -> Raw {
 fn switched(status: u16) -> (Raw, Arc<AtomicU16>) {
     let switch = Arc::new(AtomicU16::new(status));
     let told = Arc::clone(&switch);
-    (serve(move |_, _, peer| drop(peer.send(answer(told.load(Ordering::SeqCst), "")))), switch)
+    (serve(move |_, _, peer| tell(peer, answer(told.load(Ordering::SeqCst), ""))), switch)
 }
 
 /// An upstream that says its name and nothing else.

@@ -1,8 +1,9 @@
 //! Ejection: endpoints that fail are left alone for a while, and come back slowly.
 
-use std::{sync::atomic::Ordering, time::Instant};
+use std::sync::atomic::Ordering;
 
 use rustix::process::Signal;
+use tokio::time::Instant;
 
 use super::{
     list,

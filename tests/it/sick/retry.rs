@@ -1,8 +1,8 @@
 //! Further tries: when there is one, when there is none, where it goes, and how often at most.
 
-use std::time::Instant;
+use tokio::time::Instant;
 
-use super::{answer, in_turn, list, nowhere, serve, switched};
+use super::{answer, in_turn, list, nowhere, serve, switched, tell};
 use crate::support::{
     gateway::SHORT,
     h2client::H2,
@@ -80,7 +80,7 @@ fn a_retry_after_is_obeyed_and_a_long_one_ends_it() {
     assert_eq!(gateway.get("h", "/").status, 200);
     assert!(begin.elapsed() >= Duration::from_secs(1), "{:?}", begin.elapsed());
 
-    let upstream = serve(|_, _, peer| drop(peer.send(answer(503, "Retry-After: 4\r\n"))));
+    let upstream = serve(|_, _, peer| tell(peer, answer(503, "Retry-After: 4\r\n")));
     let gateway = one(&upstream, "{ times: 2, max_backoff: 3s }");
     let answer = gateway.get("h", "/");
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("4")));
@@ -107,9 +107,8 @@ fn the_next_try_goes_to_another_endpoint() {
 
 #[test]
 fn a_connection_that_breaks_is_tried_again_for_what_may_be() {
-    let breaks = || {
-        serve(|at, _, peer| if at == 0 { peer.reset() } else { drop(peer.send(answer(200, ""))) })
-    };
+    let breaks =
+        || serve(|at, _, peer| if at == 0 { peer.reset() } else { tell(peer, answer(200, "")) });
     let upstream = breaks();
     let gateway = one(&upstream, "1");
     assert_eq!(gateway.get("h", "/").status, 200);
@@ -169,7 +168,7 @@ fn a_late_answer_is_tried_again_only_where_the_route_says_so() {
 #[test]
 fn the_total_time_bounds_all_tries() {
     // An answer in the hand is better than a time that runs out.
-    let upstream = serve(|_, _, peer| drop(peer.send(answer(503, "Retry-After: 1\r\n"))));
+    let upstream = serve(|_, _, peer| tell(peer, answer(503, "Retry-After: 1\r\n")));
     let gateway = Gateway::start(&format!(
         "routes: {{ app: {{ to: \"{}\", timeouts: {{ request: 2500ms }}, \
          retry: {{ times: 9, max_backoff: 5s, backoff: 1ms }} }} }}\n",
@@ -196,7 +195,7 @@ fn the_total_time_bounds_all_tries() {
 
 #[test]
 fn a_client_that_leaves_during_a_pause_takes_its_request_with_it() {
-    let upstream = serve(|_, _, peer| drop(peer.send(answer(503, "Retry-After: 1\r\n"))));
+    let upstream = serve(|_, _, peer| tell(peer, answer(503, "Retry-After: 1\r\n")));
     let gateway = one(&upstream, "{ times: 2, max_backoff: 3s }");
     let mut client = gateway.client();
     client.request("GET", "h", "/", &[]);
