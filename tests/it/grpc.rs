@@ -114,7 +114,7 @@ fn a_deadline_holds_where_neither_client_nor_upstream_keeps_it() {
     let upstream = format!("http://{}", silent.local_addr().unwrap());
     let gateway = through(&upstream, "");
     let url = format!("{}/tide.Echo/Unary", gateway.url("http"));
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     let answer = curl(&[
         "--http2-prior-knowledge",
         "-H",

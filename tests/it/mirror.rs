@@ -50,7 +50,7 @@ fn a_mirror_that_hangs_or_is_gone_delays_nobody() {
     });
     let gateway = mirrored(&original, &hangs, "");
     let mut client = gateway.client();
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     for _ in 0..200 {
         assert_eq!(client.get("h", "/v1/x").text(), "fine");
     }

@@ -376,7 +376,7 @@ const MIRROR: &[Case] = &[
     ),
     (
         "  b: { to: \"http://a:1\", mirror: { to: \"http://b:1\", percent: 5 } }",
-        &["4:62: `percent` in `mirror` of route `b` has no unit: `5` (did you mean `5%`?)"],
+        &["4:63: `percent` in `mirror` of route `b` has no unit: `5` (did you mean `5%`?)"],
     ),
 ];
 
