@@ -117,6 +117,15 @@ fn an_endpoint_is_out_while_its_checks_fail() {
     }
 }
 
+/// Sets it when dropped.
+struct End<'o>(&'o AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn clients_see_no_error_while_endpoints_come_and_go() {
     let (a, b) = (App::start("a"), App::start("b"));
@@ -135,6 +144,8 @@ fn clients_see_no_error_while_endpoints_come_and_go() {
                 }
             });
         }
+        // Also where this panics.
+        let end = End(&over);
         for _ in 0..2 {
             for app in [&a, &b] {
                 app.says(503);
@@ -149,7 +160,7 @@ fn clients_see_no_error_while_endpoints_come_and_go() {
                 until("it gets requests", || app.requests() > before);
             }
         }
-        over.store(true, Ordering::SeqCst);
+        drop(end);
     });
     assert!(answered.load(Ordering::SeqCst) > 100);
 }
