@@ -201,11 +201,13 @@ impl Frames {
         Ok(())
     }
 
-    /// Looks at bytes on their way to the client.
+    /// Looks at bytes on their way to the client: at all of them, whatever is found, as the last word
+    /// must know where a frame ends.
     pub(crate) fn wrote(&mut self, mut bytes: &[u8], now: u64) -> Result<(), Flood> {
+        let mut verdict = Ok(());
         loop {
             self.outbound.payload(&mut bytes);
-            let Some(frame) = self.outbound.header(&mut bytes) else { return Ok(()) };
+            let Some(frame) = self.outbound.header(&mut bytes) else { return verdict };
             match frame.kind {
                 DATA | HEADERS => {
                     self.control.earn(worth(frame));
@@ -216,7 +218,7 @@ impl Frames {
                 // The client made us do it (CVE-2025-8671). After an answer it only says that the
                 // rest of the request is not wanted.
                 RST_STREAM if self.close(frame.stream) => {
-                    self.resets.spend(1, now).ok_or(Flood::Resets)?;
+                    verdict = verdict.and(self.resets.spend(1, now).ok_or(Flood::Resets));
                 }
                 _ => {}
             }

@@ -153,7 +153,7 @@ fn the_page_and_the_endpoint_name_the_same_metrics() {
         "listeners:\n  http: {{ address: \"127.0.0.1:0\" }}\n  https: {{ address: \"127.0.0.1:0\", tls: true }}\n\
          tls: {{ certificates: [{}] }}\n\
          upstreams: {{ dead: {{ endpoints: \"http://127.0.0.1:1\", breaker: {{}} }} }}\n\
-         routes:\n  app: {{ match: /x, to: \"{}\" }}\n  \
+         routes:\n  app: {{ match: /x, to: \"{1}\", mirror: {{ to: \"{1}\", compare: {{}} }} }}\n  \
          dead: {{ match: /dead, to: dead, retry: {{ times: 10, backoff: 1ms, budget: 0% }} }}\n",
         authority.issue("a", &["a.example"]).yaml(),
         upstream.url()
@@ -166,6 +166,9 @@ fn the_page_and_the_endpoint_name_the_same_metrics() {
         assert_eq!(gateway.get("h", "/dead").status, 502);
     }
     gateway.access_log(4);
+    let labels = [("route", "app"), ("difference", "none")];
+    let compared = || gateway.metric("tidegate_mirror_comparisons_total", &labels);
+    until("the copy is compared", || compared() == Some(1.0));
     let page = include_str!("../../docs/metrics.md");
     let documented: std::collections::BTreeSet<_> = page
         .lines()

@@ -110,6 +110,15 @@ fn the_last_word_is_a_whole_frame_between_frames_and_nothing_inside_one() {
     assert_eq!(&last[17..], b"h2_resets");
     frames.wrote(&frame(DATA, 0, 9, b"hello")[..10], 0).expect("no flood");
     assert!(frames.goaway("h2_resets").is_empty());
+    // A flood found in the middle of what was written at once.
+    let mut frames = begun();
+    let streams = || (1..200).map(|n| 2 * n + 1);
+    for stream in streams() {
+        frames.read(&frame(HEADERS, 5, stream, b""), 0).expect("no flood");
+    }
+    let resets: Vec<u8> = streams().flat_map(|it| frame(RST_STREAM, 0, it, &[0; 4])).collect();
+    assert_eq!(frames.wrote(&resets, 0), Err(Flood::Resets));
+    assert!(!frames.goaway("h2_resets").is_empty());
 }
 
 #[test]
