@@ -121,6 +121,7 @@ impl Upstream {
     pub(crate) fn breaker_changed(&self, change: Option<State>) {
         let Some(state) = change else { return };
         self.care.learned.metrics.breaker_became(state as u8);
+        self.show_breaker();
         let upstream = &*self.name;
         match state {
             State::Closed => tracing::info!(upstream, "the breaker closes"),
@@ -182,7 +183,15 @@ impl Upstream {
     /// Shows the breaker there is now, which a reload may have changed.
     pub(crate) fn show_breaker(&self) {
         let breaker = self.care.breaker.as_ref();
-        let state = breaker.map_or(State::Closed, |(breaker, _)| breaker.state());
-        self.care.learned.metrics.set_breaker(breaker.is_some(), state as u8);
+        let now = || breaker.map_or(State::Closed, |(breaker, _)| breaker.state());
+        let mut state = now();
+        loop {
+            self.care.learned.metrics.set_breaker(breaker.is_some(), state as u8);
+            // Another thread may have changed it, and shown that, before us.
+            match now() {
+                same if same == state => return,
+                other => state = other,
+            }
+        }
     }
 }

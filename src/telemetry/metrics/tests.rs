@@ -223,31 +223,31 @@ fn the_process_is_measured() {
     assert!((-2.0..3600.0).contains(&age), "{age}");
 }
 
-/// Every family in one scrape.
-fn full() -> Metrics {
+/// Every family in one scrape, and what has to be held for that.
+fn full() -> (Metrics, impl Sized) {
     let metrics = Metrics::new(&[1.0]);
     let listener = metrics.listener(&name("web"));
     let upstream = name("orders");
     let reason = Some(Reason::BadResponse);
     let all = Observation { reason, ..seen(&listener, Some(&upstream)) };
-    let shop = metrics.route(&name("shop"));
-    shop.record(&all);
-    shop.retried(&upstream, "status");
-    shop.budget_exhausted();
-    shop.mirrored(MirrorResult::Answered);
-    shop.compared("none");
+    let route = metrics.route(&name("shop"));
+    route.record(&all);
+    route.retried(&upstream, "status");
+    route.budget_exhausted();
+    route.mirrored(MirrorResult::Answered);
+    route.compared("none");
+    let upstream = metrics.upstream(&upstream);
+    upstream.set_breaker(true, 0);
+    let endpoint = upstream.endpoint(&name("http://10.0.0.1:80"));
     listener.handshake("TLSv1.3", Handshake::Ok);
     metrics.set_certificates([("shop.example.com".to_owned(), 1_800_000_000)]);
     metrics.config_in_use("3f2a", "1");
-    metrics
+    (metrics, (upstream, endpoint))
 }
 
 #[test]
 fn every_family_of_the_table_is_scraped_and_no_other() {
-    let metrics = full();
-    let upstream = metrics.upstream(&name("orders"));
-    upstream.set_breaker(true, 0);
-    let _endpoint = upstream.endpoint(&name("http://a:80"));
+    let (metrics, _held) = full();
     let text = metrics.render();
     let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
     let mut table: Vec<_> = FAMILIES

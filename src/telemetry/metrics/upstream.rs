@@ -69,9 +69,8 @@ impl UpstreamMetrics {
         self.breaker.store(state, Relaxed);
     }
 
-    /// Its breaker has changed to this state.
+    /// Its breaker has entered this state; see [`Self::set_breaker`] for the one it is in.
     pub fn breaker_became(&self, state: u8) {
-        self.breaker.store(state, Relaxed);
         self.transitions[usize::from(state.min(2))].fetch_add(1, Relaxed);
     }
 

@@ -115,3 +115,26 @@ fn no_sample_of_a_thread_is_lost() {
         assert!(near(latency.quantile(of, now), (of * 40_000.0) as u64 - 1));
     }
 }
+
+/// Hedging cuts the slow tries off. Were they left out, only the fast ones would be known, and more
+/// and more of them would be slow.
+#[test]
+fn what_is_usual_stays_when_all_that_is_slower_is_cut_off_there() {
+    let start = Instant::now();
+    let usual = Usual::new(start);
+    let mut random = 1u64;
+    let mut found = None;
+    for round in 0..600 {
+        let now = start + Duration::from_millis(100) * round;
+        found = usual.quantile(0.95, now);
+        for _ in 0..50 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let took = Duration::from_micros((random >> 33) % 100_000);
+            usual.record(found.map_or(took, |found| took.min(found)), now);
+        }
+    }
+    let found = found.expect("plenty of samples").as_millis();
+    assert!((90..=108).contains(&found), "{found} ms, not 95");
+    let (p50, p99) = (usual.quantile(0.5, start), usual.quantile(0.99, start));
+    assert!(p50 < p99 && p99.is_some());
+}

@@ -137,7 +137,11 @@ fn a_reload_keeps_its_state_and_new_settings_do_not() {
     assert_eq!(upstream.requests().len(), 10);
     assert_eq!(state(&gateway), Some(2.0));
     // A file that is refused changes nothing, not even what is shown.
-    gateway.write(&(file(&upstream, "none", "") + "nonsense: 1\n"));
+    let taken = format!(
+        "listeners: {{ http: {{ address: \"127.0.0.1:0\" }}, other: {{ address: \"{}\" }} }}\n",
+        upstream.address()
+    );
+    gateway.write(&(taken + &file(&upstream, "none", "")));
     assert!(!gateway.verb(&["reload", "--wait"]).status.success());
     assert_eq!(state(&gateway), Some(2.0));
     gateway.reload(&file(&upstream, &breaker.replace("probes: 2", "probes: 3"), ""));
