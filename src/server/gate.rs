@@ -105,6 +105,9 @@ fn check_h2(head: &Parts, limits: ListenerLimits) -> Result<(), Error> {
     if head.headers.len() > limits.header_count {
         return Err(bad(Reason::HeaderTooLarge, "too many header fields"));
     }
+    if head.uri.scheme_str().is_some_and(|scheme| !is_scheme(scheme)) {
+        return Err(bad(Reason::BadRequest, "not a scheme"));
+    }
     let target = head.uri.path_and_query().map_or("", PathAndQuery::as_str);
     if !(target.starts_with('/') || target == "*") {
         return Err(bad(Reason::BadRequest, "not a request target"));
@@ -115,6 +118,13 @@ fn check_h2(head: &Parts, limits: ListenerLimits) -> Result<(), Error> {
     let judged = scan::check_method(head.method.as_str().as_bytes())
         .and_then(|()| scan::check_target_bytes(target.as_bytes()));
     judged.map_err(|refusal| bad(refusal.reason, refusal.detail))
+}
+
+/// RFC 3986 section 3.1; the crate `http` takes `~` as well.
+fn is_scheme(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    matches!(text, "http" | "https")
+        || (text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.bytes().all(inner))
 }
 
 fn check_method(method: &Method, h2: bool, extensions: &http::Extensions) -> Result<(), Error> {

@@ -56,6 +56,18 @@ fn host_must_be_there_once_and_agree_with_the_target() {
 }
 
 #[test]
+fn a_scheme_over_http2_is_one() {
+    for (scheme, good) in
+        [("http", true), ("https", true), ("a+b-c.9", true), ("htt~", false), ("~", false)]
+    {
+        let uri = http::Uri::builder().scheme(scheme).authority("a").path_and_query("/").build();
+        let Ok(uri) = uri else { panic!("the library has become strict: {scheme}") };
+        let request = http::Request::get(uri).version(Version::HTTP_2);
+        assert_eq!(judge(request).is_ok(), good, "{scheme}");
+    }
+}
+
+#[test]
 fn underscore_aliases_of_our_fields_are_refused_and_others_pass() {
     for name in ["content_length", "transfer_encoding", "x_forwarded_for", "x-forwarded_for"] {
         let request = http::Request::get("/").header("host", "a").header(name, "1");
