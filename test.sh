@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# The one test command: installs what is missing (Debian packages, cargo-deny), then runs everything that
-# must hold before a change is merged. Rust itself is assumed. Stops at the first step that fails.
+# The one test command: installs what is missing (Debian packages, cargo-deny, an OpenID provider), then
+# runs everything that must hold before a change is merged. Rust itself is assumed. Stops at the first step
+# that fails.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 DENY_VERSION=0.20.2
+PROVIDER_VERSION=9.13.3
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/tidegate
 TIMES=()
 
@@ -27,7 +29,9 @@ install_packages() {
     local missing=() program
     local -A packages=(
         [nginx]=nginx-light [h2load]=nghttp2-client [curl]=curl [python3]=python3
-        [cc]=build-essential [git]=git [valgrind]=valgrind [strace]=strace
+        [cc]=build-essential [etcd]=etcd-server [git]=git [valgrind]=valgrind [strace]=strace
+        [dnsmasq]=dnsmasq-base [node]=nodejs [npm]=npm [chromium]=chromium
+        [chromedriver]=chromium-driver [redis-server]=redis-server [redis-cli]=redis-tools
     )
     for program in "${!packages[@]}"; do
         PATH=$PATH:/usr/sbin command -v "$program" >/dev/null || missing+=("${packages[$program]}")
@@ -45,6 +49,18 @@ install_packages() {
     "${root[@]}" apt-get update -q
     "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install -q -y --no-install-recommends "${missing[@]}"
+}
+
+# A real OpenID provider, for the logins with a browser.
+install_provider() {
+    local directory=$CACHE/oidc-provider
+    if grep -qs "\"version\": \"$PROVIDER_VERSION\"" "$directory/node_modules/oidc-provider/package.json"; then
+        echo "oidc-provider $PROVIDER_VERSION is there"
+        return
+    fi
+    mkdir -p "$directory"
+    npm install --prefix "$directory" --no-audit --no-fund --ignore-scripts --save-exact \
+        "oidc-provider@$PROVIDER_VERSION"
 }
 
 # rustup's minimal profile has neither.
@@ -105,6 +121,7 @@ export PATH=$CACHE/bin:$PATH:/usr/sbin
 step "packages" install_packages
 step "rust components" install_components
 step "cargo-deny" install_deny
+step "OpenID provider" install_provider
 step "formatting" cargo fmt --check
 step "clippy" cargo clippy --all-targets --locked -- -D warnings
 step "documentation" documentation

@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # What one request costs: user-space instructions (callgrind) and system calls (strace) of the whole
 # gateway process, one worker, metrics and the JSON access log on. HTTP/1.1 plain and over TLS with 16 kept
-# connections, HTTP/2 over TLS with 8 connections of 32 streams, gRPC from HTTP/2 to HTTP/2. Behind it are a
+# connections, the same plain with a rate limit on the route, HTTP/2 over TLS with 8 connections of 32 streams,
+# gRPC from HTTP/2 to HTTP/2, and HTTP/1.1 plain
+# with an ES256 token that was verified before (jwt), and with the same token past a route that does not look at it
+# (token): the difference is what the policy costs. Behind it are a
 # real nginx and, for gRPC, the backend of benches/peers/tools. Both are counts, so other load on the
 # machine does not change them.
 #
@@ -60,6 +63,7 @@ grpc_backend=$(free_port)
 "$tools" backend --listen "127.0.0.1:$grpc_backend" --h2 &
 pids+=($!)
 "$tools" certificates "$work"
+"$tools" token "$work"
 printf '\0\0\0\0\5hello' >"$work/message"
 
 # start COMMAND...: runs the gateway under a tool and waits until it answers.
@@ -76,9 +80,14 @@ admin: { address: "127.0.0.1:0", socket: $work/admin.sock }
 logs: { access: { format: json, to: $work/access.log } }
 server: { workers: 1 }
 upstreams: { nginx: "http://127.0.0.1:$backend", grpc: "h2c://127.0.0.1:$grpc_backend" }
+policies:
+  auth:
+    users: { jwt: { issuer: "https://idp.example.com/realms/shop", audience: orders, jwks: $work/keys.json } }
 routes:
   api: { match: /api/**, to: nginx }
+  users: { match: /users/**, to: nginx, auth: users }
   echo: { match: /echo/**, to: grpc }
+  lim: { match: /lim/**, to: nginx, rate_limit: { limit: 1000000/s } }
   rest: { match: /**, respond: 404 }
 YAML
     "$@" "$binary" run -c "$work/routes.yaml" >"$work/gateway.out" 2>&1 &
@@ -97,8 +106,15 @@ YAML
 load() {
     case $1 in
         h1) set -- "$2" --h1 -c 16 "http://127.0.0.1:$plain/api/hello" ;;
+        h1_limited) set -- "$2" --h1 -c 16 "http://127.0.0.1:$plain/lim/hello" ;;
         h1_tls) set -- "$2" --h1 -c 16 "https://127.0.0.1:$secure/api/hello" ;;
         h2) set -- "$2" -c 8 -m 32 "https://127.0.0.1:$secure/api/hello" ;;
+        jwt | token)
+            local path=users
+            [ "$1" = jwt ] || path=api
+            set -- "$2" --h1 -c 16 -H "authorization: Bearer $(cat "$work/token")" \
+                "http://127.0.0.1:$plain/$path/hello"
+            ;;
         grpc) set -- "$2" -c 8 -m 32 -d "$work/message" -H 'content-type: application/grpc' \
             -H 'te: trailers' "http://127.0.0.1:$plain/echo/Unary" ;;
     esac
@@ -122,11 +138,12 @@ judge() { # NAME VALUE
 
 control() { callgrind_control "$@" "$gateway" >/dev/null 2>&1; }
 
-workloads=(h1 h1_tls h2 grpc)
+workloads=(h1 h1_limited h1_tls h2 grpc jwt)
+declare -A instructions
 start valgrind --tool=callgrind --instr-atstart=no --callgrind-out-file="$work/callgrind.out"
 # Handshakes and what is made once must not count, so connections are opened and closed before; what a
 # request costs is what more of them cost.
-for workload in "${workloads[@]}"; do
+for workload in "${workloads[@]}" token; do
     load "$workload" "$warm"
     for count in "$requests" $((requests * 2)); do
         control -z
@@ -138,10 +155,13 @@ for workload in "${workloads[@]}"; do
         mv "$dump" "$work/$workload.$count"
     done
     total() { awk '/^totals:/ { sum += $2 } END { printf "%.0f", sum }' "$work/$workload.$1"; }
-    judge "${workload}_instructions" \
-        "$(awk -v a="$(total "$requests")" -v b="$(total $((requests * 2)))" -v n="$requests" 'BEGIN { printf "%.0f", (b - a) / n }')"
+    instructions[$workload]=$(awk -v a="$(total "$requests")" -v b="$(total $((requests * 2)))" \
+        -v n="$requests" 'BEGIN { printf "%.0f", (b - a) / n }')
+    judge "${workload}_instructions" "${instructions[$workload]}"
     [ -z "${KEEP_PROFILE:-}" ] || cp "$work/$workload.$((requests * 2))" "$KEEP_PROFILE/$workload.callgrind"
 done
+judge jwt_policy_instructions $((instructions[jwt] - instructions[token]))
+judge limit_instructions $((instructions[h1_limited] - instructions[h1]))
 kill -TERM "$gateway" && wait "$gateway" 2>/dev/null || true
 
 if ! strace -f -c -o "$work/strace.probe" true 2>/dev/null; then

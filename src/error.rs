@@ -34,6 +34,12 @@ pub enum Reason {
     UnsupportedMethod,
     UnsupportedVersion,
     UpgradeRefused,
+    IpDenied,
+    Unauthenticated,
+    Forbidden,
+    AuthUnavailable,
+    RateLimited,
+    LimitUnavailable,
     ClientGone,
     DnsError,
     DnsTimeout,
@@ -50,6 +56,7 @@ pub enum Reason {
     BreakerOpen,
     Overloaded,
     Draining,
+    Quarantined,
     Loop,
     LayerFailed,
     ConfigError,
@@ -90,6 +97,12 @@ static TABLE: [Row; Reason::ALL.len()] = {
         row(Reason::UnsupportedMethod, "unsupported_method", 405, "http_request_error", 12, Client, "Method not supported"),
         row(Reason::UnsupportedVersion, "unsupported_version", 505, "http_request_error", 13, Client, "HTTP version not supported"),
         row(Reason::UpgradeRefused, "upgrade_refused", 403, "http_request_denied", 7, Client, "Upgrade refused"),
+        row(Reason::IpDenied, "ip_denied", 403, "http_request_denied", 7, Client, "Not from this address"),
+        row(Reason::Unauthenticated, "unauthenticated", 401, "http_request_error", 16, Client, "Authentication required"),
+        row(Reason::Forbidden, "forbidden", 403, "http_request_denied", 7, Client, "Not allowed"),
+        row(Reason::AuthUnavailable, "auth_unavailable", 503, "destination_unavailable", 14, Gateway, "Nobody can say who may pass"),
+        row(Reason::RateLimited, "rate_limited", 429, "http_request_error", 8, Client, "Quota exceeded"),
+        row(Reason::LimitUnavailable, "limit_unavailable", 503, "destination_unavailable", 14, Gateway, "Nobody can say how often"),
         row(Reason::ClientGone, "client_gone", 499, "http_request_error", 1, Client, "Client closed the request"),
         row(Reason::DnsError, "dns_error", 502, "dns_error", 14, Upstream, "Upstream name not found"),
         row(Reason::DnsTimeout, "dns_timeout", 504, "dns_timeout", 14, Upstream, "Upstream name lookup timed out"),
@@ -106,6 +119,7 @@ static TABLE: [Row; Reason::ALL.len()] = {
         row(Reason::BreakerOpen, "breaker_open", 503, "destination_unavailable", 14, Upstream, "Upstream left alone for a while"),
         row(Reason::Overloaded, "overloaded", 503, "connection_limit_reached", 14, Gateway, "Overloaded"),
         row(Reason::Draining, "draining", 503, "destination_unavailable", 14, Gateway, "Shutting down"),
+        row(Reason::Quarantined, "quarantined", 503, "destination_unavailable", 14, Gateway, "Not configured rightly"),
         row(Reason::Loop, "loop", 502, "proxy_loop_detected", 14, Gateway, "Request loops"),
         row(Reason::LayerFailed, "layer_failed", 500, "proxy_internal_error", 13, Gateway, "A layer failed"),
         row(Reason::ConfigError, "config_error", 500, "proxy_configuration_error", 13, Gateway, "Configuration error"),
@@ -136,13 +150,24 @@ pub struct Error {
     public: Option<String>,
     /// Header fields of the answer.
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// What kind of problem it is, where that has a name of its own and members.
+    problem: Option<Box<Problem>>,
+}
+
+/// A problem (RFC 9457) with more to say than its reason.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// Its type, a URI.
+    pub kind: &'static str,
+    /// A member of its own: name and value.
+    pub member: (&'static str, serde_json::Value),
 }
 
 // === impl Reason ===
 
 impl Reason {
     /// Every reason, for metrics and for the tests of the table.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 43] = [
         Self::NoRoute,
         Self::MethodNotAllowed,
         Self::Misdirected,
@@ -159,6 +184,12 @@ impl Reason {
         Self::UnsupportedMethod,
         Self::UnsupportedVersion,
         Self::UpgradeRefused,
+        Self::IpDenied,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::AuthUnavailable,
+        Self::RateLimited,
+        Self::LimitUnavailable,
         Self::ClientGone,
         Self::DnsError,
         Self::DnsTimeout,
@@ -175,6 +206,7 @@ impl Reason {
         Self::BreakerOpen,
         Self::Overloaded,
         Self::Draining,
+        Self::Quarantined,
         Self::Loop,
         Self::LayerFailed,
         Self::ConfigError,
@@ -222,7 +254,7 @@ impl Reason {
 impl Error {
     /// An error with what the log should say.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into(), public: None, headers: Vec::new() }
+        Self { reason, detail: detail.into(), public: None, headers: Vec::new(), problem: None }
     }
 
     /// What the client may be told.
@@ -239,6 +271,13 @@ impl Error {
         self
     }
 
+    /// What kind of problem it is, if not only one of its reason.
+    #[must_use]
+    pub fn problem(mut self, problem: Problem) -> Self {
+        self.problem = Some(Box::new(problem));
+        self
+    }
+
     /// Why.
     pub fn reason(&self) -> Reason {
         self.reason
@@ -252,6 +291,11 @@ impl Error {
     /// For the client.
     pub fn public_detail(&self) -> Option<&str> {
         self.public.as_deref()
+    }
+
+    /// What kind of problem it is, if not only one of its reason.
+    pub fn kind(&self) -> Option<&Problem> {
+        self.problem.as_deref()
     }
 
     /// Header fields of the answer.

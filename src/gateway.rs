@@ -1,19 +1,22 @@
 //! Where a request meets the configuration: take the current runtime, pass the gate, find the route,
 //! call its stack. Start reading here.
 
+mod arrived;
+
 use std::{
     convert::Infallible,
     fmt,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
 };
 
 use arc_swap::ArcSwap;
-use http::{
-    HeaderMap, HeaderValue, StatusCode, Version,
-    header::{CONNECTION, HOST},
-    request::Parts,
-};
+use http::{HeaderMap, HeaderValue, StatusCode, Version, header::CONNECTION, request::Parts};
 
+pub(crate) use self::arrived::exchange;
+use self::arrived::write_fields;
 use crate::{
     config::model,
     error::{Error, Reason},
@@ -23,15 +26,11 @@ use crate::{
     server::{
         client::{Connection, REFUSED_METHOD},
         client_addr::{self, Client},
-        forwarding::{self, HopRequest, Own},
-        gate::{self, Checked, Fields},
+        forwarding,
+        gate::{self, Checked},
         listener::Listener,
     },
-    telemetry::{
-        clock::unix_micros,
-        exchange::{Exchange, Head, Late},
-        request_id::RequestId,
-    },
+    telemetry::exchange::Late,
 };
 
 /// The gateway: the current runtime, and the way of a request into it.
@@ -53,10 +52,21 @@ pub(crate) enum Verdict {
 struct Begun<'c>(Option<&'c Connection>);
 
 /// What becomes of a request before its stack runs.
-struct Decision<'r> {
-    route: &'r RouteEntry,
+pub(crate) struct Decision<'r> {
+    pub(crate) route: &'r RouteEntry,
     pattern: Option<Arc<PathPattern>>,
-    verdict: Option<Verdict>,
+    pub(crate) verdict: Option<Verdict>,
+}
+
+/// How a request came in.
+#[derive(Clone, Copy)]
+pub(crate) struct Arrival<'a> {
+    pub(crate) connection: &'a Connection,
+    /// Name of the listener.
+    pub(crate) listener: &'a str,
+    pub(crate) settings: &'a model::Listener,
+    /// Port that `https_redirect` sends to.
+    pub(crate) redirect_port: &'a AtomicU16,
 }
 
 /// More of our own entries in `Via` than any sane chain of gateways has.
@@ -124,27 +134,14 @@ impl Gateway {
         let runtime = self.current.load();
         let settings = listener.settings();
         let (mut head, mut body) = request.into_parts();
-        let client = client_addr::resolve(connection.peer, &settings, &head.headers);
-        let mut checked = Checked::nothing();
-        let judged = gate_of(connection, &mut head, &settings, &runtime, &mut checked);
-        let refusal = judged.err().map(|error| closing(error, connection, head.version));
-        if refusal.is_some() {
-            checked = Checked::nothing();
-            // They may be many, and nothing wants them any more.
-            head.headers = HeaderMap::new();
-        }
-        // Routes and policies must not see what the upstream will not.
-        forwarding::remove_unwanted(
-            &mut head.headers,
-            checked.fields,
-            &runtime.gate,
-            client.trusted,
-            &settings.client_ip_from,
-        );
-        let decision = match refusal {
-            Some(error) => Decision::refused(&runtime, error),
-            None => decide(&runtime, (listener, &settings), connection, &head, &checked, client),
+        let arrival = Arrival {
+            connection,
+            listener: &listener.name,
+            settings: &settings,
+            redirect_port: &listener.redirect_port,
         };
+        let mut checked = Checked::nothing();
+        let (decision, client) = judge(&runtime, arrival, &mut head, &mut checked);
         let hop = forwarding::strip(&mut head.headers, checked.fields);
         let fields = checked.fields;
         head.uri = checked.uri.clone();
@@ -184,6 +181,39 @@ fn closing(error: Error, connection: &Connection, version: Version) -> Error {
     error.header(CONNECTION, HeaderValue::from_static("close"))
 }
 
+/// The gate and the route table. What is left of the head is what routes and policies may see. Also
+/// for those who ask what would become of a request: there is no second way to find that out.
+#[inline]
+pub(crate) fn judge<'r>(
+    runtime: &'r Runtime,
+    arrival: Arrival<'_>,
+    head: &mut Parts,
+    checked: &mut Checked,
+) -> (Decision<'r>, Client) {
+    let Arrival { connection, settings, .. } = arrival;
+    let client = client_addr::resolve(connection.peer, settings, &head.headers);
+    let judged = gate_of(connection, head, settings, runtime, checked);
+    let refusal = judged.err().map(|error| closing(error, connection, head.version));
+    if refusal.is_some() {
+        *checked = Checked::nothing();
+        // They may be many, and nothing wants them any more.
+        head.headers = HeaderMap::new();
+    }
+    // Routes and policies must not see what the upstream will not.
+    forwarding::remove_unwanted(
+        &mut head.headers,
+        checked.fields,
+        &runtime.gate,
+        client.trusted,
+        &settings.client_ip_from,
+    );
+    let decision = match refusal {
+        Some(error) => Decision::refused(runtime, error),
+        None => decide(runtime, arrival, head, checked, client),
+    };
+    (decision, client)
+}
+
 /// The gate, and what the wire refused before it.
 fn gate_of(
     connection: &Connection,
@@ -208,14 +238,13 @@ fn gate_of(
 
 fn decide<'r>(
     runtime: &'r Runtime,
-    (listener, settings): (&Listener, &model::Listener),
-    connection: &Connection,
+    arrival: Arrival<'_>,
     head: &Parts,
     checked: &Checked,
     client: Client,
 ) -> Decision<'r> {
-    if let Some(status) = settings.https_redirect {
-        let port = listener.redirect_port.load(Ordering::Relaxed);
+    if let Some(status) = arrival.settings.https_redirect {
+        let port = arrival.redirect_port.load(Ordering::Relaxed);
         return match https_location(checked, port) {
             Some(location) => Decision::builtin(runtime, Verdict::ToHttps(status, location)),
             None => {
@@ -223,25 +252,36 @@ fn decide<'r>(
             }
         };
     }
-    let facts = RequestFacts {
+    let facts = facts(arrival.listener, head, checked, client);
+    match runtime.table.find(&facts) {
+        Found::Match { target, .. } => {
+            Decision { route: &target.route, pattern: target.pattern.clone(), verdict: None }
+        }
+        Found::MethodNotAllowed { allow } => Decision::refused(runtime, method_not_allowed(&allow)),
+        Found::Nothing if is_misdirected(runtime, arrival.connection, &checked.host) => {
+            let detail = "this connection was opened for another name";
+            Decision::refused(runtime, Error::new(Reason::Misdirected, detail).public(detail))
+        }
+        Found::Nothing => Decision::refused(runtime, no_route(runtime, &facts, checked)),
+    }
+}
+
+/// What the table looks at.
+#[inline]
+pub(crate) fn facts<'a>(
+    listener: &'a str,
+    head: &'a Parts,
+    checked: &'a Checked,
+    client: Client,
+) -> RequestFacts<'a> {
+    RequestFacts {
         host: &checked.host,
         path: checked.uri.path(),
         query: checked.uri.query(),
         method: &head.method,
         headers: &head.headers,
         client_ip: client.ip,
-        listener: &listener.name,
-    };
-    match runtime.table.find(&facts) {
-        Found::Match { target, .. } => {
-            Decision { route: &target.route, pattern: target.pattern.clone(), verdict: None }
-        }
-        Found::MethodNotAllowed { allow } => Decision::refused(runtime, method_not_allowed(&allow)),
-        Found::Nothing if is_misdirected(runtime, connection, &checked.host) => {
-            let detail = "this connection was opened for another name";
-            Decision::refused(runtime, Error::new(Reason::Misdirected, detail).public(detail))
-        }
-        Found::Nothing => Decision::refused(runtime, no_route(runtime, &facts, checked)),
+        listener,
     }
 }
 
@@ -291,62 +331,6 @@ fn https_location(checked: &Checked, port: u16) -> Option<HeaderValue> {
         format!("https://{}:{port}{target}", checked.host)
     };
     HeaderValue::from_str(&text).ok()
-}
-
-fn exchange(
-    runtime: &Runtime,
-    connection: &Arc<Connection>,
-    head: &Parts,
-    checked: Checked,
-    client: Client,
-    hop: HopRequest,
-    decision: &Decision<'_>,
-) -> Arc<Exchange> {
-    let server = &runtime.config.server;
-    let started = connection.state.last_active();
-    let started_unix = unix_micros(started);
-    Arc::new(Exchange::new(Head {
-        id: RequestId::of(&head.headers, server, client.trusted, started_unix / 1000),
-        started,
-        started_unix,
-        connection: Arc::clone(connection),
-        client_ip: client.ip,
-        trusted: client.trusted,
-        method: head.method.clone(),
-        authority: checked.authority,
-        host: checked.host,
-        uri: checked.uri,
-        version: head.version,
-        user_agent: checked.noted.user_agent,
-        grpc: checked.noted.grpc,
-        accept: checked.noted.accept,
-        route: Arc::clone(&decision.route.info),
-        pattern: decision.pattern.clone(),
-        hop,
-    }))
-}
-
-/// Our own fields, after everything a client may not set is gone. `late`: by whoever sends the request.
-fn write_fields(
-    headers: &mut HeaderMap,
-    own: &Own,
-    exchange: &Exchange,
-    (fields, client): (Fields, Client),
-    late: bool,
-) {
-    if exchange.route.name.is_empty() {
-        return; // The built-in route sends nothing upstream.
-    }
-    if fields.hosts == 0
-        && let Some(authority) = &exchange.authority
-    {
-        headers.insert(HOST, authority.clone());
-    }
-    if late {
-        exchange.owe(Late::Request);
-    } else {
-        own.insert(headers, exchange, client, fields.claims);
-    }
 }
 
 // === impl Begun ===

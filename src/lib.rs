@@ -11,22 +11,33 @@
 //! `examples/own_layer.rs` is a whole one.
 
 pub mod admin;
+mod admission;
+mod auth;
+mod authorize;
 pub mod body;
 pub mod cli;
 pub mod config;
 pub mod error;
+pub mod explain;
+mod fetch;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
 pub mod gateway;
 pub(crate) mod http1;
+pub mod import;
 pub mod layers;
+mod limit;
+pub mod plan;
 pub mod routing;
 pub mod runtime;
 pub mod server;
+mod store;
+mod suite;
 pub mod telemetry;
 mod tls;
 pub mod upstream;
+mod watch;
 
 pub use body::Body;
 pub use cli::cli;

@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header::HOST};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::UnixStream;
@@ -17,6 +17,19 @@ const MAX_ANSWER: usize = 64 << 20;
 /// # Errors
 /// Nobody answers at `socket`, or it is not a gateway.
 pub async fn call(socket: &Path, method: Method, target: &str) -> io::Result<(StatusCode, Value)> {
+    send(socket, method, target, Bytes::new()).await
+}
+
+/// The same with a body.
+///
+/// # Errors
+/// Nobody answers at `socket`, or it is not a gateway.
+pub async fn send(
+    socket: &Path,
+    method: Method,
+    target: &str,
+    body: Bytes,
+) -> io::Result<(StatusCode, Value)> {
     let stream = UnixStream::connect(socket).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
@@ -26,7 +39,7 @@ pub async fn call(socket: &Path, method: Method, target: &str) -> io::Result<(St
         .method(method)
         .uri(target)
         .header(HOST, "tidegate")
-        .body(Empty::<Bytes>::new())
+        .body(Full::new(body))
         .map_err(io::Error::other)?;
     let response = sender.send_request(request).await.map_err(io::Error::other)?;
     let status = response.status();

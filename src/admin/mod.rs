@@ -17,7 +17,13 @@ pub use self::{
     http::{Admin, PreparedAdmin},
     socket::{AdminSocket, default_path},
 };
-use crate::runtime::reload::Reloader;
+use crate::{
+    explain::{Asked, Explanation, Running},
+    runtime::reload::Reloader,
+};
+
+/// Says what becomes of a request. Blocks.
+pub type Explainer = Arc<dyn Fn(&Asked, Running) -> Result<Explanation, String> + Send + Sync>;
 
 /// What the admin side knows of the gateway.
 pub struct Control {
@@ -29,6 +35,8 @@ pub struct Control {
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
     /// Open connections.
     pub connections: Box<dyn Fn() -> usize + Send + Sync>,
+    /// Says what becomes of a request.
+    pub explain: Explainer,
     /// Asks for a drain.
     pub drain: mpsc::Sender<()>,
 }

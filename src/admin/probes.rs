@@ -61,6 +61,7 @@ fn ready(control: &Control, verbose: bool) -> Response<Full<Bytes>> {
     line(!draining, "not draining", "");
     // For information: the configuration that was there before goes on serving.
     line(reload.error.is_none(), "last reload", " (does not count)");
+    line(reload.quarantined.is_empty(), "no file quarantined", " (does not count)");
     let _ = writeln!(body, "{word}");
     text(status, body)
 }

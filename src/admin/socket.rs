@@ -177,7 +177,7 @@ async fn accept(socket: UnixListener, control: Arc<Control>) {
 async fn serve(stream: tokio::net::UnixStream, control: Arc<Control>) {
     let service = service_fn(move |request: Request<Incoming>| {
         let control = Arc::clone(&control);
-        async move { Ok::<_, Infallible>(verbs::answer(&control, &request).await) }
+        async move { Ok::<_, Infallible>(verbs::answer(&control, request).await) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -1,12 +1,21 @@
-//! `tidegate check`: everything that is wrong with the files, without touching anything.
+//! `tidegate check`: everything that is wrong with the files, without touching anything; and what they
+//! open to whom.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+mod online;
+mod report;
+
+use std::{io, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::builder::FalseyValueParser;
 
+use self::online::Line;
 use super::{color, complain, count, exit, files, say};
 use crate::{
-    config::diagnostic::{Diagnostics, Severity},
+    config::{
+        diagnostic::{Diagnostics, Severity, Sources},
+        model::Config,
+    },
+    explain::exposure,
     layers::custom::Registry,
     runtime::{
         candidate::{Candidate, Env},
@@ -24,47 +33,117 @@ pub(super) struct Arguments {
     /// Warnings fail as well
     #[arg(long, env = "TIDEGATE_STRICT", value_parser = FalseyValueParser::new())]
     pub(super) strict: bool,
+    /// Look whether what the files name is there: names, endpoints, addresses, keys of issuers
+    #[arg(long, env = "TIDEGATE_ONLINE", value_parser = FalseyValueParser::new())]
+    online: bool,
+    /// As `run --quarantine` would: broken included files do not refuse everything
+    #[arg(long, env = "TIDEGATE_QUARANTINE", value_parser = FalseyValueParser::new())]
+    quarantine: bool,
+    /// How it is printed
+    #[arg(long, value_enum, default_value = "human", env = "TIDEGATE_FORMAT")]
+    format: Format,
 }
 
-pub(super) fn check(arguments: &Arguments, registry: Registry) -> ExitCode {
-    let inputs = match files::inputs(&arguments.config) {
-        Ok(inputs) => inputs,
-        Err(error) => {
-            complain(&format!("error: {error}"));
-            return ExitCode::from(exit::FAILED);
-        }
-    };
+/// How it is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For people
+    Human,
+    /// One JSON object
+    Json,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// Annotations of a GitHub workflow
+    Github,
+}
+
+/// What was found.
+struct Checked<'a> {
+    /// The configuration, if it is accepted.
+    good: Option<&'a Config>,
+    findings: &'a Diagnostics,
+    sources: &'a Sources,
+    /// What was asked, if anything was.
+    online: Option<&'a [Line]>,
+}
+
+pub(super) fn check(arguments: &Arguments, registry: &Registry) -> ExitCode {
+    checked(arguments, registry).unwrap_or_else(|error| {
+        complain(&format!("error: {error}"));
+        ExitCode::from(exit::FAILED)
+    })
+}
+
+fn checked(arguments: &Arguments, registry: &Registry) -> io::Result<ExitCode> {
+    let inputs = files::inputs(&arguments.config)?;
     let env: Env = Arc::new(|name| std::env::var(name).ok());
-    let mut candidate = Candidate::read(&inputs, &env);
-    let mut summary = String::new();
-    let mut more = Diagnostics::default();
-    if let Some(config) = candidate.take() {
-        let (routes, upstreams) = (config.routes.len(), config.upstreams.len());
-        summary = format!(
-            "ok: {}, {}, {}",
-            count(routes, "route"),
-            count(upstreams, "upstream"),
-            count(config.listeners.len(), "listener"),
-        );
-        // Nothing runs on it: compiling wants to know where tasks would run.
-        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                complain(&format!("error: {error}"));
-                return ExitCode::from(exit::FAILED);
-            }
-        };
-        more = Live::check(&config, registry, runtime.handle()).unwrap_or_else(|problems| problems);
+    let mut candidate = Candidate::read_quarantining(&inputs, &env, arguments.quarantine);
+    // Nothing runs on it: compiling wants to know where tasks would run.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let checked =
+        candidate.settle(|config| Live::check(config, registry.clone(), runtime.handle()));
+    let (config, mut more) = match checked {
+        Ok((config, warnings)) => (Some(config), warnings),
+        Err(problems) => (None, problems),
+    };
+    let mut online = None;
+    if let Some(config) = config.as_ref().filter(|_| arguments.online) {
+        let lines = online::ask(config, &runtime)?;
+        more.items.extend(lines.iter().filter_map(Line::finding));
+        online = Some(lines);
     }
     let text = candidate.render(more, color());
-    if !text.trim().is_empty() {
-        complain(&text);
-    }
     let findings = &candidate.loaded.diagnostics;
     let warned = findings.items.iter().any(|d| d.severity == Severity::Warning);
-    if findings.has_errors() || summary.is_empty() || (arguments.strict && warned) {
-        return ExitCode::from(exit::FAILED);
+    let refused = findings.has_errors() || (arguments.strict && warned);
+    let good = config.filter(|_| !refused);
+    let found = Checked {
+        good: good.as_deref(),
+        findings,
+        sources: &candidate.loaded.sources,
+        online: online.as_deref(),
+    };
+    match arguments.format {
+        Format::Human => human(&found, &text),
+        Format::Json => say(&report::json(&found)),
+        Format::Sarif => say(&report::sarif(&found)),
+        Format::Github => say(&report::github(&found)),
     }
-    say(&summary);
-    ExitCode::SUCCESS
+    Ok(if good.is_some() { ExitCode::SUCCESS } else { ExitCode::from(exit::FAILED) })
+}
+
+// === for people ===
+
+fn human(it: &Checked<'_>, findings: &str) {
+    if !findings.trim().is_empty() {
+        complain(findings);
+    }
+    for line in it.online.unwrap_or_default() {
+        let (mark, said) = match &line.said {
+            Ok(said) => ("ok    ", said),
+            Err(why) => ("FAILED", why),
+        };
+        let took = line.took.as_millis();
+        say(&format!("{mark}  {}  {}  {said} ({took} ms)", line.what, line.asked));
+    }
+    if let Some(config) = it.good {
+        say(&format!("{}\n\n{}", summary(config), exposed(config)));
+    }
+}
+
+fn summary(config: &Config) -> String {
+    let tests = match config.tests.len() {
+        0 => String::new(),
+        number => format!(", {} (`tidegate test` runs them)", count(number, "test")),
+    };
+    format!(
+        "ok: {}, {}, {}{tests}",
+        count(config.routes.len(), "route"),
+        count(config.upstreams.len(), "upstream"),
+        count(config.listeners.len(), "listener"),
+    )
+}
+
+fn exposed(config: &Config) -> String {
+    exposure::table(config, &exposure::exposure(config))
 }

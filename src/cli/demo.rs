@@ -1,4 +1,4 @@
-//! `tidegate demo`: two small services, a gateway in front of them, and lines to paste that show what
+//! `tidegate demo`: three small services, a gateway in front of them, and lines to paste that show what
 //! it can do. Uses the `routes.yaml` of the current directory, so that there is a file to play with.
 
 use std::{
@@ -65,6 +65,7 @@ fn prepare(registry: Registry) -> io::Result<(Services, Routes, Launch)> {
     let mut variables: Vec<(&str, String)> = vec![
         ("FRONT_URL", format!("http://{}", services.front)),
         ("DATA_URL", format!("http://{}", services.data)),
+        ("MOODY_URL", format!("http://{}", services.moody)),
     ];
     variables.extend(ports.map(|(name, port)| (name, port.to_string())));
     // The lines are pasted in another terminal, in any directory.
@@ -76,6 +77,7 @@ fn prepare(registry: Registry) -> io::Result<(Services, Routes, Launch)> {
             own.map(|(_, value)| value.clone()).or_else(|| std::env::var(name).ok())
         }),
         registry,
+        quarantine: false,
         admin_socket: true,
         on_ready: Some(Box::new(move |up| say(&format!("{notes}{}", guide(up, &file))))),
     };
@@ -164,7 +166,7 @@ fn guide(up: &Up<'_>, file: &Path) -> String {
 }
 
 /// Route, what it shows, and the line to paste.
-fn steps(http: &str, file: &str) -> [(&'static str, &'static str, String); 7] {
+fn steps(http: &str, file: &str) -> [(&'static str, &'static str, String); 10] {
     let count =
         format!("for i in $(seq 50); do curl -s {http}/split | cut -c1-7; done | sort | uniq -c");
     [
@@ -182,6 +184,27 @@ fn steps(http: &str, file: &str) -> [(&'static str, &'static str, String); 7] {
         ),
         ("hello", "the gateway answers by itself", format!("curl {http}/hello")),
         ("old-pages", "a redirect with a part of the path", format!("curl -iL {http}/old/page")),
+        (
+            "moody",
+            "a breaker: the service fails for three seconds; after four 500s the gateway answers 503 for it",
+            format!(
+                "curl -X POST {http}/moody/break; for i in $(seq 8); do \
+                 curl -s -o /dev/null -w '%{{http_code}} ' {http}/moody; done; curl -si {http}/moody"
+            ),
+        ),
+        (
+            "moody",
+            "later it lets one request through, finds it well, and closes; the others never came",
+            format!("sleep 5; curl {http}/moody"),
+        ),
+        (
+            "limited",
+            "a rate limit: five at once pass, the sixth is 429 and told when to come again",
+            format!(
+                "for i in $(seq 5); do curl -s -o /dev/null -w '%{{http_code}} ' {http}/limited; done; \
+                 curl -si {http}/limited"
+            ),
+        ),
         (
             "split",
             "live reload: turn the split around, count again, and turn it back",

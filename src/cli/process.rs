@@ -78,6 +78,7 @@ impl Target for Process {
     fn end(&self, status: &Status) {
         let applied = status.error.is_none();
         self.live.count_reload(applied);
+        self.live.count_rolled_back(status.rolled_back.is_some());
         if applied {
             self.live.count_in_use(&status.hash);
         }

@@ -45,6 +45,7 @@ pub(super) fn proxy(arguments: &Arguments, registry: Registry) -> ExitCode {
         inputs: vec![input],
         env: Arc::new(|_| None),
         registry,
+        quarantine: false,
         admin_socket: false,
         on_ready: Some(Box::new(|up| say(&welcome(up)))),
     })

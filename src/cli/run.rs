@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
+use clap::builder::FalseyValueParser;
+
 use super::{
     complain, exit, files,
     supervise::{Launch, launch},
@@ -15,6 +17,9 @@ pub(super) struct Arguments {
     /// /etc/tidegate/routes.yaml]
     #[arg(short, long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
     pub(super) config: Vec<PathBuf>,
+    /// A broken included file does not refuse everything: its routes answer 503
+    #[arg(long, env = "TIDEGATE_QUARANTINE", value_parser = FalseyValueParser::new())]
+    quarantine: bool,
 }
 
 pub(super) fn run(arguments: &Arguments, registry: Registry) -> ExitCode {
@@ -23,6 +28,7 @@ pub(super) fn run(arguments: &Arguments, registry: Registry) -> ExitCode {
             inputs,
             env: Arc::new(|name| std::env::var(name).ok()),
             registry,
+            quarantine: arguments.quarantine,
             admin_socket: true,
             on_ready: None,
         }),

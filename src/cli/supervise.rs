@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio::{
-    runtime::{Builder, Runtime},
+    runtime::{Builder, Handle, Runtime},
     sync::mpsc,
     time::Instant,
 };
@@ -25,7 +25,7 @@ use crate::{
     runtime::{
         candidate::{Candidate, Env},
         live::{Live, StartError},
-        reload::{Reloader, Target},
+        reload::{Reloader, Target, tell_quarantined},
         watch::watch,
     },
     server::{
@@ -44,6 +44,8 @@ pub(super) struct Launch {
     pub(super) env: Env,
     /// Layers this binary was built with.
     pub(super) registry: Registry,
+    /// Keep broken included files apart.
+    pub(super) quarantine: bool,
     /// Listen on the admin socket.
     pub(super) admin_socket: bool,
     /// Called once, when it serves.
@@ -76,15 +78,8 @@ pub(super) fn launch(launch: Launch) -> ExitCode {
     let inherited = InheritedFds::take();
     // Somebody who embeds us may have a log already.
     let log = log::Diagnostics::install().ok();
-    let mut candidate = Candidate::read(&launch.inputs, &launch.env);
-    let Some(config) = candidate.take() else {
-        complain(&candidate.loaded.render(color()));
-        return ExitCode::from(exit::BAD_CONFIG);
-    };
-    if let Some(log) = &log {
-        log.apply(&config.logs);
-    }
-    inherited.report();
+    let mut candidate =
+        Candidate::read_quarantining(&launch.inputs, &launch.env, launch.quarantine);
     let runtime = match control_runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -92,6 +87,22 @@ pub(super) fn launch(launch: Launch) -> ExitCode {
             return ExitCode::from(exit::FAILED);
         }
     };
+    // What is wrong is found when it is compiled to run, but for what can still be kept apart.
+    let settled = candidate.settle(|config| match launch.quarantine {
+        true => Live::check(config, launch.registry.clone(), runtime.handle()).map(drop),
+        false => Ok(()),
+    });
+    let config = match settled {
+        Ok((config, ())) => config,
+        Err(problems) => {
+            complain(&candidate.render(problems, color()));
+            return ExitCode::from(exit::BAD_CONFIG);
+        }
+    };
+    if let Some(log) = &log {
+        log.apply(&config.logs);
+    }
+    inherited.report();
     let code = runtime.block_on(async {
         match start(&config, &mut candidate, launch, (inherited, log), begun).await {
             Ok(running) => running.serve().await,
@@ -145,6 +156,7 @@ async fn start(
     if !warnings.trim().is_empty() {
         tracing::warn!(%warnings, "the configuration loads, with warnings");
     }
+    tell_quarantined(&config.quarantined);
     process.announce(&[]);
     if let Some(address) = process.admin.commit(prepared, &control) {
         tracing::info!(listener = "admin", address, "listening");
@@ -168,11 +180,13 @@ async fn start(
 fn control(process: &Arc<Process>, reloader: Arc<Reloader>) -> (Arc<Control>, mpsc::Receiver<()>) {
     let (drain, asked) = mpsc::channel(1);
     let (metrics, connections) = (Arc::clone(process), Arc::clone(process));
+    let (explain, handle) = (Arc::clone(process), Handle::current());
     let control = Control {
         health: Arc::new(Health::default()),
         reloader,
         metrics: Box::new(move || metrics.live.metrics()),
         connections: Box::new(move || connections.live.connections()),
+        explain: Arc::new(move |asked, running| explain.live.explain(asked, running, &handle)),
         drain,
     };
     (Arc::new(control), asked)

@@ -6,6 +6,7 @@ use std::{
     process::ExitCode,
 };
 
+use bytes::Bytes;
 use clap::builder::NonEmptyStringValueParser;
 use http::{Method, StatusCode};
 use serde_json::Value;
@@ -34,6 +35,11 @@ pub(super) struct Target {
 // === impl Target ===
 
 impl Target {
+    /// The files it is found by.
+    pub(super) fn files(&self) -> &[PathBuf] {
+        &self.config
+    }
+
     fn find(&self) -> io::Result<PathBuf> {
         if let Some(socket) = &self.socket {
             return Ok(socket.into());
@@ -56,6 +62,19 @@ impl Target {
         method: Method,
         target: &str,
     ) -> Result<(StatusCode, Value), ExitCode> {
+        self.send(method, target, Bytes::new())
+    }
+
+    /// The same with a body.
+    ///
+    /// # Errors
+    /// The exit code, after having said why.
+    pub(super) fn send(
+        &self,
+        method: Method,
+        target: &str,
+        body: Bytes,
+    ) -> Result<(StatusCode, Value), ExitCode> {
         let unreachable = |error: &io::Error, socket: &Path| {
             complain(&format!(
                 "error: no gateway answers on {}: {error}\nhelp: is it running? `--socket` names \
@@ -68,7 +87,7 @@ impl Target {
         let answer = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .and_then(|runtime| runtime.block_on(client::call(&socket, method, target)));
+            .and_then(|runtime| runtime.block_on(client::send(&socket, method, target, body)));
         answer.map_err(|error| unreachable(&error, &socket))
     }
 }

@@ -2,6 +2,7 @@
 //! before it is read.
 
 use std::{
+    collections::{BTreeSet, HashMap},
     fs::File,
     hash::{DefaultHasher, Hasher},
     io::{self, Read},
@@ -12,13 +13,14 @@ use std::{
 use super::{
     Input,
     diagnostic::{Diagnostic, Diagnostics, Place, Sources},
-    tree::{Entry, Kind, Node},
+    snapshot::Source,
+    tree::{self, Entry, Kind, Node},
     vars::Variables,
     yaml,
 };
 
 /// The largest file we read. 10,000 routes are 1.2 MB.
-const MAX_FILE: u64 = 16 << 20;
+pub(super) const MAX_FILE: u64 = 16 << 20;
 /// Files of one configuration.
 const MAX_FILES: usize = 10_000;
 
@@ -39,6 +41,8 @@ pub(super) struct Unit {
     pub role: Role,
     /// What it says.
     pub root: Node,
+    /// It is broken: only what its routes match is left of it.
+    pub quarantined: bool,
 }
 
 /// Everything that was read.
@@ -54,11 +58,13 @@ pub(super) struct Files {
     pub out: Diagnostics,
     /// Some file could not be read at all.
     pub broken: bool,
+    /// What stood where a variable was filled in, and whether its key says that it is a secret.
+    pub raw: HashMap<Place, (String, bool)>,
     hasher: DefaultHasher,
 }
 
 /// Reads all inputs, what they include, and fills in variables.
-pub(super) fn read(inputs: &[Input], env: &dyn Fn(&str) -> Option<String>) -> Files {
+pub(super) fn read(inputs: &[Input], source: &Source<'_>) -> Files {
     let mut files = Files::default();
     for (at, input) in inputs.iter().enumerate() {
         let role = if at == 0 { Role::Main } else { Role::Extra };
@@ -68,12 +74,12 @@ pub(super) fn read(inputs: &[Input], env: &dyn Fn(&str) -> Option<String>) -> Fi
         };
         let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
         let base = if text.is_some() { PathBuf::new() } else { base };
-        let Some(mut root) = files.tree(&path, text) else { continue };
-        files.variables(&mut root, &base, env);
+        let Some(mut root) = files.tree(&path, text, source) else { continue };
+        files.variables(&mut root, &base, source);
         let patterns = take_include(&mut root);
-        files.units.push(Unit { role, root });
+        files.units.push(Unit { role, root, quarantined: false });
         if let Some(patterns) = patterns {
-            files.include(&patterns, &base, env);
+            files.include(&patterns, &base, source);
         }
     }
     files.watch.sort();
@@ -99,7 +105,14 @@ impl Files {
         format!("{:012x}", self.hasher.finish() >> 16)
     }
 
-    fn tree(&mut self, path: &Path, text: Option<&str>) -> Option<Node> {
+    /// The files that `include` named.
+    pub(super) fn included(&self) -> BTreeSet<PathBuf> {
+        let units = self.units.iter().filter(|unit| unit.role == Role::Included);
+        let of = |unit: &Unit| self.sources.files.get(unit.root.place.file as usize);
+        units.filter_map(of).map(|(path, _)| path.clone()).collect()
+    }
+
+    fn tree(&mut self, path: &Path, text: Option<&str>, source: &Source<'_>) -> Option<Node> {
         let file = u32::try_from(self.sources.files.len()).unwrap_or(u32::MAX);
         let none = Place { file, start: 0, end: 0 };
         let text = match text {
@@ -107,7 +120,7 @@ impl Files {
             Some(text) => Ok(text.as_bytes().to_vec()),
             None => {
                 self.watch.push(path.to_path_buf());
-                read_bounded(path)
+                source.file(path)
             }
         };
         let (text, problem) = match text {
@@ -126,14 +139,29 @@ impl Files {
             self.broken = true;
             return None;
         }
-        let tree = yaml::read(&text, file, &mut self.out);
+        let read = yaml::read(&text, file, &mut self.out);
+        let tree = match read {
+            Some(yaml::Read { root, dropped }) => {
+                if tree::may_hold_secrets(&text) {
+                    self.sources.conceal(&dropped);
+                }
+                Some(root)
+            }
+            None => {
+                if let Some((_, shown)) = self.sources.files.last_mut() {
+                    *shown = tree::conceal_all(&text).into();
+                }
+                None
+            }
+        };
         self.broken |= tree.is_none();
         tree
     }
 
-    fn variables(&mut self, root: &mut Node, base: &Path, env: &dyn Fn(&str) -> Option<String>) {
+    fn variables(&mut self, root: &mut Node, base: &Path, source: &Source<'_>) {
         let base = base.to_path_buf();
-        let mut variables = Variables { env, base, files: Vec::new(), values: Vec::new() };
+        let (files, values, raw) = (Vec::new(), Vec::new(), Vec::new());
+        let mut variables = Variables { source, base, files, values, raw };
         variables.expand(root, &mut self.out);
         self.watch.append(&mut variables.files);
         for value in variables.values {
@@ -142,10 +170,13 @@ impl Files {
         }
         let mut secrets = Vec::new();
         root.mark_secrets(&mut secrets);
+        for (place, text) in variables.raw {
+            self.raw.insert(place, (text, secrets.contains(&place)));
+        }
         self.sources.conceal(&secrets);
     }
 
-    fn include(&mut self, patterns: &Node, base: &Path, env: &dyn Fn(&str) -> Option<String>) {
+    fn include(&mut self, patterns: &Node, base: &Path, source: &Source<'_>) {
         let one = std::slice::from_ref(patterns);
         let items = match &patterns.kind {
             Kind::Seq(items) => items.as_slice(),
@@ -159,8 +190,8 @@ impl Files {
         for item in items {
             match (&item.kind, item.text()) {
                 (_, Some(pattern)) => {
-                    for path in self.matching(pattern, item.place, base) {
-                        self.included(&path, item.place, env);
+                    for path in self.matching(pattern, item.place, base, source) {
+                        self.take_in(&path, item.place, source);
                     }
                 }
                 (Kind::Map(_), None) => self.out.push(Diagnostic::error(
@@ -176,7 +207,13 @@ impl Files {
     }
 
     /// The files of one pattern, sorted by bytes.
-    fn matching(&mut self, pattern: &str, place: Place, base: &Path) -> Vec<PathBuf> {
+    fn matching(
+        &mut self,
+        pattern: &str,
+        place: Place,
+        base: &Path,
+        source: &Source<'_>,
+    ) -> Vec<PathBuf> {
         if Path::new(pattern).components().any(|part| part == Component::ParentDir) {
             let message = format!("`{pattern}` leaves the directory of the main file");
             self.out.push(
@@ -191,27 +228,20 @@ impl Files {
         }
         let prefix = glob::Pattern::escape(&base.to_string_lossy());
         let full = Path::new(&prefix).join(pattern);
-        // Editors and Kubernetes leave files with a leading dot beside the real ones.
-        let rules = glob::MatchOptions {
-            case_sensitive: true,
-            require_literal_separator: true,
-            require_literal_leading_dot: true,
-        };
-        let mut found = match glob::glob_with(&full.to_string_lossy(), rules) {
-            Ok(paths) => paths.flatten().collect::<Vec<_>>(),
-            Err(error) => {
-                let message = format!("`{pattern}` is not a file pattern: {}", error.msg);
+        let mut found = match source.matching(&full.to_string_lossy()) {
+            Ok(paths) => paths,
+            Err(problem) => {
+                let message = format!("`{pattern}` is not a file pattern: {problem}");
                 self.out.push(Diagnostic::error(place, message));
                 Vec::new()
             }
         };
-        found.retain(|path| !path.is_dir());
         found
             .sort_by(|a, b| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
         found
     }
 
-    fn included(&mut self, path: &Path, from: Place, env: &dyn Fn(&str) -> Option<String>) {
+    fn take_in(&mut self, path: &Path, from: Place, source: &Source<'_>) {
         // Two patterns may name one file; the main file may match its own pattern.
         if self.sources.files.iter().any(|(known, _)| same_path(known, path)) {
             return;
@@ -221,7 +251,7 @@ impl Files {
             return;
         }
         let before = self.out.items.len();
-        let tree = self.tree(path, None);
+        let tree = self.tree(path, None, source);
         let Some(mut root) = tree else {
             // A file that cannot be read has no line of its own to show: show who asked for it.
             for found in &mut self.out.items[before..] {
@@ -232,16 +262,16 @@ impl Files {
             return;
         };
         let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
-        self.variables(&mut root, &base, env);
-        self.units.push(Unit { role: Role::Included, root });
+        self.variables(&mut root, &base, source);
+        self.units.push(Unit { role: Role::Included, root, quarantined: false });
     }
 }
 
-fn too_large() -> String {
+pub(super) fn too_large() -> String {
     format!("it is larger than {} MiB", MAX_FILE >> 20)
 }
 
-fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
+pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
     let file = File::open(path).map_err(|error| reason(&error))?;
     let meta = file.metadata().map_err(|error| reason(&error))?;
     if meta.is_dir() {

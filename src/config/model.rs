@@ -7,10 +7,23 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc, time::Du
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
 
-pub use self::resilience::*;
-use super::diagnostic::Place;
+pub use self::{
+    admission::*, asked::*, discovery::*, guard::*, limits::*, origins::*, overload::*,
+    resilience::*, stores::*, suite::*, upstreams::*,
+};
+pub use super::diagnostic::Place;
 
+mod admission;
+mod asked;
+mod discovery;
+mod guard;
+mod limits;
+mod origins;
+mod overload;
 mod resilience;
+mod stores;
+mod suite;
+mod upstreams;
 
 /// A name chosen by the operator: the metric label, log field and identity of the thing it names.
 pub type Name = Arc<str>;
@@ -40,6 +53,8 @@ pub struct Config {
     pub tls: Tls,
     /// Services, by name. An upstream written inline as a URL is named by that URL.
     pub upstreams: BTreeMap<Name, Upstream>,
+    /// Where several gateways count together, by name.
+    pub stores: BTreeMap<Name, Store>,
     /// Routes, by name; disabled ones included.
     pub routes: BTreeMap<Name, Route>,
     /// Diagnostics and access log.
@@ -50,6 +65,21 @@ pub struct Config {
     pub admin: Admin,
     /// Settings of the process.
     pub server: Server,
+    /// What is expected of requests.
+    pub tests: Vec<Test>,
+    /// Included files that are broken and kept apart; empty where that refuses everything.
+    pub quarantined: Vec<Quarantined>,
+    /// The lines of its files, for telling places.
+    pub lines: Lines,
+}
+
+/// A broken file whose routes answer 503.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantined {
+    /// The file.
+    pub file: PathBuf,
+    /// Its routes.
+    pub routes: Vec<Name>,
 }
 
 // === listeners ===
@@ -63,6 +93,8 @@ pub struct Listener {
     pub address: Located<Address>,
     /// TLS, and where the certificates come from.
     pub tls: ListenerTls,
+    /// Whose certificates clients are asked for; `None` asks for none.
+    pub client_auth: Option<ClientAuth>,
     /// Redirect every request to HTTPS with this status.
     pub https_redirect: Option<StatusCode>,
     /// HTTP versions accepted.
@@ -109,6 +141,17 @@ pub enum ListenerTls {
     Auto,
     /// `tls: dev`: the development CA for every name.
     Dev,
+}
+
+/// Client certificates (`client_auth`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClientAuth {
+    /// There is no connection without one.
+    pub required: bool,
+    /// The authorities whose certificates are accepted, PEM.
+    pub ca: Located<PathBuf>,
+    /// What they have revoked, PEM.
+    pub crl: Option<Located<PathBuf>>,
 }
 
 /// HTTP versions a listener speaks.
@@ -192,149 +235,6 @@ pub struct Certificate {
     pub hosts: Vec<String>,
 }
 
-// === upstreams ===
-
-/// One service: its endpoints and how to reach them.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Upstream {
-    /// Where it was written.
-    pub place: Place,
-    /// Where the service answers.
-    pub endpoints: Vec<Endpoint>,
-    /// How an endpoint is chosen.
-    pub balance: Balance,
-    /// Connect limit; 1 s.
-    pub connect_timeout: Duration,
-    /// HTTP version spoken to it.
-    pub protocol: Protocol,
-    /// The Host it sees.
-    pub host_header: HostHeader,
-    /// Idle connections kept.
-    pub pool: Pool,
-    /// Bounds on concurrent use.
-    pub limits: UpstreamLimits,
-    /// TLS towards it; used for `https` endpoints.
-    pub tls: UpstreamTls,
-    /// What `lb: hash` hashes.
-    pub hash_on: Option<HashOn>,
-    /// How long an endpoint that is back warms up.
-    pub slow_start: Option<Duration>,
-    /// A cookie that pins a client to an endpoint.
-    pub sticky: Option<Sticky>,
-    /// Active checks.
-    pub health: Option<Health>,
-    /// Passive ejection.
-    pub outlier: Option<Outlier>,
-    /// Circuit breaker.
-    pub breaker: Option<Breaker>,
-}
-
-/// One endpoint of an upstream.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Endpoint {
-    /// The URL as written, normalised (`http://host:port`): its name in metrics and logs.
-    pub url: Located<Name>,
-    /// TLS towards it.
-    pub tls: bool,
-    /// `h2c://` was written: HTTP/2 in plain text.
-    pub h2c: bool,
-    /// Where it listens.
-    pub target: Target,
-    /// Share of the load; 0 takes it out of rotation.
-    pub weight: u32,
-    /// Used only when no other endpoint is usable.
-    pub backup: bool,
-    /// Used when no endpoint of a lower number is usable.
-    pub priority: u32,
-}
-
-/// What an endpoint connects to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Target {
-    /// A host name or IP literal (no brackets) and a port.
-    Tcp {
-        /// Host name or IP address.
-        host: String,
-        /// Port.
-        port: u16,
-    },
-    /// A Unix socket.
-    Unix(PathBuf),
-}
-
-/// How an endpoint is chosen (`lb`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Balance {
-    /// One after the other, by weight.
-    RoundRobin,
-    /// Power of two choices by requests in flight.
-    #[default]
-    LeastRequests,
-    /// At random, by weight.
-    Random,
-    /// Power of two choices by latency and requests in flight.
-    PeakEwma,
-    /// The same key to the same endpoint.
-    Hash,
-}
-
-/// HTTP version towards an upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Protocol {
-    /// ALPN on https, HTTP/1.1 on http.
-    #[default]
-    Auto,
-    /// HTTP/1.1.
-    H1,
-    /// HTTP/2, by prior knowledge on plain text.
-    H2,
-}
-
-/// The Host header (or `:authority`) an upstream sees.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub enum HostHeader {
-    /// What the client sent.
-    #[default]
-    Client,
-    /// Host and port of the endpoint.
-    Upstream,
-    /// This text.
-    Literal(HeaderValue),
-}
-
-/// Idle connections kept per endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pool {
-    /// How long one may idle; 60 s.
-    pub idle: Duration,
-    /// How many; 64.
-    pub max_idle: usize,
-}
-
-/// Bounds on the concurrent use of an upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UpstreamLimits {
-    /// Connections per endpoint; 512.
-    pub connections: usize,
-    /// Requests in flight per upstream; 1024.
-    pub requests: usize,
-    /// Requests that may wait for one of the above; 256.
-    pub queue: usize,
-}
-
-/// TLS towards an upstream.
-#[derive(Clone, Debug, PartialEq)]
-pub struct UpstreamTls {
-    /// Own CA bundle; `None` is the system's.
-    pub ca: Option<Located<PathBuf>>,
-    /// Client certificate and key.
-    pub client: Option<(Located<PathBuf>, Located<PathBuf>)>,
-    /// Name sent and verified instead of the endpoint's host.
-    pub server_name: Option<String>,
-    /// `false`: any certificate is accepted.
-    pub verify: bool,
-}
-
 // === routes ===
 
 /// One route, with everything inherited already merged in.
@@ -358,6 +258,20 @@ pub struct Route {
     pub timeouts: Timeouts,
     /// Further tries.
     pub retry: Option<Retry>,
+    /// From which addresses.
+    pub ip: Option<IpRules>,
+    /// Who may pass.
+    pub auth: Option<RouteAuth>,
+    /// What those who are known may do.
+    pub authorize: Option<RouteAuthorize>,
+    /// How often; all of these hold.
+    pub rate_limit: Vec<Arc<RateLimit>>,
+    /// How many at once; all of these hold.
+    pub concurrency: Vec<Arc<Concurrency>>,
+    /// Who goes first when not all can.
+    pub priority_class: PriorityClass,
+    /// How many bytes a second.
+    pub bandwidth: Option<Bandwidth>,
     /// A copy of the traffic elsewhere.
     pub mirror: Option<Mirror>,
     /// Protocols a client may upgrade to, lower case; `websocket` by default.
@@ -372,6 +286,8 @@ pub struct Route {
     pub layers: Vec<CustomLayer>,
     /// Shown in logs and the admin page.
     pub labels: BTreeMap<String, String>,
+    /// Where all of this was written.
+    pub origins: Origins,
 }
 
 /// One entry of `match`: hosts × paths × methods, and conditions that must all hold.
@@ -442,6 +358,8 @@ pub enum Action {
         /// Header fields.
         headers: Vec<(HeaderName, HeaderValue)>,
     },
+    /// Answer 503: the file it is written in is broken.
+    Quarantined,
 }
 
 /// How the path changes on its way to the upstream.
@@ -489,8 +407,12 @@ pub struct HeaderEdits {
 pub struct Timeouts {
     /// From the request's head to the response's end; none by default.
     pub request: Option<Duration>,
-    /// From sending to the response head, per try; 30 s.
+    /// From the end of the request to the response head, per try; 30 s.
+    pub first_byte: Option<Duration>,
+    /// One whole try: connecting, sending, and waiting for the response head; none by default.
     pub per_try: Option<Duration>,
+    /// Connecting, where that is shorter than the limit of the upstream.
+    pub connect: Option<Duration>,
     /// Between two pieces of a body; 60 s.
     pub idle: Option<Duration>,
     /// `idle` was written by the operator, so it also holds for tunnels, event streams and gRPC.
@@ -657,6 +579,8 @@ pub struct Server {
     pub merge_slashes: bool,
     /// `%2F` is data inside a segment instead of an error.
     pub keep_encoded_slash: bool,
+    /// What is done when something runs short; `None`: nothing.
+    pub overload: Option<Overload>,
     /// Worker threads; 0 is one per CPU of the quota. Needs a restart.
     pub workers: usize,
 }

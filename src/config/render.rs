@@ -17,8 +17,7 @@ const LONG_LINE: usize = 4096;
 
 /// All findings, each with its lines, and the count at the end. Empty when there is nothing.
 pub(super) fn render(diagnostics: &Diagnostics, sources: &Sources, color: bool) -> String {
-    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-    let renderer = renderer.decor_style(DecorStyle::Ascii);
+    let renderer = renderer(color);
     let mut text = String::new();
     for found in diagnostics.items.iter().take(MOST) {
         text.push_str(&one(found, sources, &renderer));
@@ -29,6 +28,16 @@ pub(super) fn render(diagnostics: &Diagnostics, sources: &Sources, color: bool) 
         text.push('\n');
     }
     text
+}
+
+/// One finding with its lines.
+pub(super) fn render_one(found: &Diagnostic, sources: &Sources, color: bool) -> String {
+    one(found, sources, &renderer(color))
+}
+
+fn renderer(color: bool) -> Renderer {
+    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+    renderer.decor_style(DecorStyle::Ascii)
 }
 
 /// One finding on one line, for logs: `routes.yaml:41:5: unknown key … (did you mean …?)`.

@@ -11,7 +11,7 @@ use super::{
 /// The file in another style; `None` if it is no YAML, has faults, or would read other files.
 pub(crate) fn rewrite(text: &str) -> Option<String> {
     let mut found = Diagnostics::default();
-    let root = yaml::read(text, 0, &mut found)?;
+    let root = yaml::read(text, 0, &mut found)?.root;
     if found.has_errors() || !stands_alone(&root) {
         return None;
     }

@@ -1,30 +1,31 @@
 //! `${…}` in scalar values, after parsing, so that what a variable holds can never become a key or
 //! a list. What came from one is marked and never printed.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{
     diagnostic::{Diagnostic, Diagnostics, Place},
+    snapshot::Source,
     tree::{Kind, Node},
 };
 
 /// `${a:-${b:-${c}}}` may nest this deep.
 const MAX_NESTED: usize = 8;
-/// A secret file larger than this is a mistake.
-const MAX_SECRET: u64 = 1 << 20;
 /// One value, with everything filled in.
 const MAX_VALUE: usize = 4 << 20;
 
 /// Where values come from, and what was read on the way.
 pub(super) struct Variables<'a> {
-    /// The environment.
-    pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// The environment, and files.
+    pub source: &'a Source<'a>,
     /// Relative `${file:…}` paths start here.
     pub base: PathBuf,
     /// Files read by `${file:…}`, to be watched.
     pub files: Vec<PathBuf>,
     /// Everything that was filled in: another value is another configuration.
     pub values: Vec<String>,
+    /// What stood where something was filled in.
+    pub raw: Vec<(Place, String)>,
 }
 
 /// What is wrong with one `${…}`, and what to do.
@@ -47,7 +48,7 @@ impl Variables<'_> {
                     return;
                 }
                 let (text, secret, wrong) = self.fill(&scalar.text, 0);
-                scalar.text = text;
+                self.raw.push((place, std::mem::replace(&mut scalar.text, text)));
                 scalar.secret = secret;
                 out.items.extend(wrong.into_iter().map(|wrong| diagnostic(place, wrong)));
             }
@@ -105,7 +106,7 @@ impl Variables<'_> {
                         `${file:/path}`; `$${` is a literal `${`";
             return Err(vec![(format!("`${{{inner}}}` is not a variable"), Some(help.to_owned()))]);
         }
-        let set = (self.env)(name);
+        let set = self.source.variable(name);
         if rest.is_empty() {
             return set.ok_or_else(|| {
                 let help = format!("set it, or write a default: `${{{name}:-…}}`");
@@ -134,7 +135,7 @@ impl Variables<'_> {
 
     fn file(&mut self, path: &str) -> Result<String, Wrong> {
         let full = self.base.join(path);
-        let text = read_secret(&full);
+        let text = self.source.value(&full);
         // Watched also while it is missing: when it comes, the file can load.
         self.files.push(full);
         let text = text.map_err(|error| {
@@ -151,18 +152,6 @@ fn diagnostic(place: Place, (message, help): Wrong) -> Diagnostic {
         Some(help) => found.help(help),
         None => found,
     }
-}
-
-fn read_secret(path: &Path) -> Result<String, String> {
-    let meta = std::fs::metadata(path).map_err(|error| super::load::reason(&error))?;
-    if !meta.is_file() {
-        return Err("it is not a plain file".to_owned());
-    }
-    if meta.len() > MAX_SECRET {
-        return Err("it is larger than 1 MiB".to_owned());
-    }
-    let bytes = std::fs::read(path).map_err(|error| super::load::reason(&error))?;
-    String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())
 }
 
 /// Where the `}` that closes an already opened `${` stands.

@@ -50,6 +50,8 @@ struct Builder<'a> {
     text: &'a str,
     file: u32,
     out: &'a mut Diagnostics,
+    /// Values of keys that are written twice: nobody will ask whether they are secret.
+    dropped: Vec<Place>,
     stack: Vec<Frame>,
     anchors: HashMap<usize, Built>,
     nodes: usize,
@@ -58,9 +60,16 @@ struct Builder<'a> {
     root: Option<Node>,
 }
 
+/// What a file says.
+pub(super) struct Read {
+    pub root: Node,
+    /// Where values stand that are not in it, as their keys are written twice.
+    pub dropped: Vec<Place>,
+}
+
 /// Reads one file. Whatever is wrong is reported; a file that is not YAML gives nothing. An empty
 /// file is an empty value.
-pub(super) fn read(text: &str, file: u32, out: &mut Diagnostics) -> Option<Node> {
+pub(super) fn read(text: &str, file: u32, out: &mut Diagnostics) -> Option<Read> {
     let mut options = Options::default();
     options.set_emit_comments(false);
     options.flow_nesting_limit = MAX_DEPTH + 1;
@@ -69,6 +78,7 @@ pub(super) fn read(text: &str, file: u32, out: &mut Diagnostics) -> Option<Node>
         text,
         file,
         out,
+        dropped: Vec::new(),
         stack: Vec::new(),
         anchors: HashMap::new(),
         nodes: 0,
@@ -87,7 +97,7 @@ pub(super) fn read(text: &str, file: u32, out: &mut Diagnostics) -> Option<Node>
         }
     }
     let empty = Node { place: Place { file, start: 0, end: 0 }, kind: Kind::Null };
-    Some(builder.root.unwrap_or(empty))
+    Some(Read { root: builder.root.unwrap_or(empty), dropped: builder.dropped })
 }
 
 // === impl Builder ===
@@ -258,6 +268,7 @@ impl Builder<'_> {
             if entry.key == "<<" && self.is_plain(entry.key_place) {
                 merged.push(entry.value);
             } else if let Some(first) = seen.get(&entry.key) {
+                entry.value.places(&mut self.dropped);
                 let message = format!("the key `{}` is written twice", entry.key);
                 let found = Diagnostic::error(entry.key_place, message).label("again here");
                 self.out.push(found.and(*first, "first here").help("take one of them out"));

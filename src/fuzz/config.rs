@@ -2,7 +2,7 @@
 //! however the same text is written.
 
 use crate::{
-    config::{self, Input, Loaded, one_line, rewrite::rewrite},
+    config::{self, Input, Loaded, fmt, one_line, rewrite::rewrite},
     runtime::diff::Diff,
 };
 
@@ -13,6 +13,10 @@ pub(super) fn check(data: &[u8]) {
     let Some(text) = std::str::from_utf8(data).ok().filter(|text| text.len() <= MOST) else {
         return;
     };
+    // `fmt` itself compares what both texts say.
+    if let Ok(once) = fmt::format("routes.yaml", text, false) {
+        assert_eq!(fmt::format("routes.yaml", &once, false).as_ref(), Ok(&once), "laid out twice");
+    }
     let other = rewrite(text);
     if other.is_none() && reads_files(text) {
         return;

@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path};
 
+use proptest::{prelude::*, sample::Index};
+
 use super::{config, frames, gate, head, headers, path};
 
 /// Neighbours of each file.
@@ -103,5 +105,85 @@ fn corpora_stay_small() {
             "{}: {count} files, {bytes} bytes",
             corpus.display()
         );
+    }
+}
+
+// === for a moment, what the fuzzer does for hours ===
+
+/// What to put in the place of something.
+fn patch() -> impl Strategy<Value = Vec<u8>> {
+    let words = [
+        "",
+        "\n",
+        "  ",
+        "\t",
+        ":",
+        ": ",
+        "- ",
+        "{",
+        "}",
+        "[",
+        "]",
+        ", ",
+        "#",
+        "&a ",
+        "*a",
+        "<<: *a",
+        "!",
+        "|\n",
+        ">-\n",
+        "'",
+        "\"",
+        "---\n",
+        "${SECRET}",
+        "${",
+        "${X:-",
+        "~",
+        "none",
+        "true",
+        "10s",
+        "\u{feff}",
+        "\\",
+        "%",
+        "é",
+        "routes",
+        "match",
+        "to: x",
+        "version: 1\n",
+        "/**",
+        "/{a}",
+        "*.x",
+        "{ regex: '('",
+        "99999999999999999999",
+    ];
+    prop_oneof![
+        8 => prop::sample::select(words.to_vec()).prop_map(|word| word.as_bytes().to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 0..6),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    /// A file of the corpus with a few things changed.
+    #[test]
+    fn no_file_breaks_the_loader(seed in any::<Index>(), edits in prop::collection::vec((any::<Index>(), 0..12usize, patch()), 1..10)) {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/config");
+        let mut files: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        let path = seed.get(&files);
+        let mut data = fs::read(path).unwrap();
+        for (at, taken, put) in edits {
+            let at = at.index(data.len() + 1);
+            let end = (at + taken).min(data.len());
+            data.splice(at..end, put);
+        }
+        run(path, &data, config);
+    }
+
+    /// No file at all.
+    #[test]
+    fn no_bytes_break_the_loader(parts in prop::collection::vec(patch(), 0..40)) {
+        run(Path::new("bytes"), &parts.concat(), config);
     }
 }

@@ -30,6 +30,7 @@ enum Kind {
     Respond { status: StatusCode, headers: HeaderMap, body: Bytes },
     Redirect { to: Template, status: StatusCode, keep_query: bool },
     Verdict,
+    Quarantined,
 }
 
 // === impl Answer ===
@@ -45,12 +46,18 @@ impl Answer {
         Self { kind: Arc::new(Kind::Redirect { to, status, keep_query }) }
     }
 
+    /// That the file of the route is broken.
+    pub fn quarantined() -> Self {
+        Self { kind: Arc::new(Kind::Quarantined) }
+    }
+
     /// What the gateway decided before any route.
     pub fn verdict() -> Self {
         Self { kind: Arc::new(Kind::Verdict) }
     }
 
-    fn answer(&self, mut request: Request) -> Result<Response, Error> {
+    /// The answer to a request.
+    pub(crate) fn answer(&self, mut request: Request) -> Result<Response, Error> {
         match &*self.kind {
             Kind::Respond { status, headers, body } => {
                 let mut response = Response::new(Body::full(body.clone()));
@@ -61,6 +68,7 @@ impl Answer {
             Kind::Redirect { to, status, keep_query } => {
                 redirect(&location(&request, to, *keep_query)?, *status)
             }
+            Kind::Quarantined => Err(quarantined()),
             Kind::Verdict => match request.extensions_mut().remove::<Verdict>() {
                 Some(Verdict::Refused(error)) => Err(error),
                 Some(Verdict::ToHttps(status, location)) => {
@@ -73,6 +81,11 @@ impl Answer {
             },
         }
     }
+}
+
+/// What a client is told whose route is written in a broken file.
+pub(crate) fn quarantined() -> Error {
+    Error::new(Reason::Quarantined, "the file of this route is broken")
 }
 
 fn location(request: &Request, to: &Template, keep_query: bool) -> Result<String, Error> {

@@ -6,24 +6,27 @@ use std::{
     io,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
-    task::{Context, Poll, ready},
+    task::{self, Context, Poll},
 };
 
 use bytes::Bytes;
-use futures_util::future::{Either, Ready, ready as at_once};
+use futures_util::future::{Either, ready};
 use http::{Version, header::CONTENT_LENGTH};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use tower::{Layer, Service};
 
-use super::{Request, Response};
+use super::{Request, Response, shared::BoxFuture};
 use crate::{
     body::{Body, BoxError},
     config::model::{BodyRule, Timeouts},
     error::{Error, Reason},
     server::gate,
     telemetry::exchange::Exchange,
-    upstream::response_body::{IdleTimer, without_claims},
+    upstream::{
+        incoming,
+        response_body::{IdleTimer, cleaned},
+    },
 };
 
 /// Counts and limits request bodies.
@@ -37,7 +40,8 @@ pub struct BodyLayer {
 #[derive(Clone, Debug)]
 pub struct BodyLimit<S> {
     inner: S,
-    layer: BodyLayer,
+    /// Shared: it is cloned with each request.
+    layer: Arc<BodyLayer>,
 }
 
 /// A request body under its limits.
@@ -56,14 +60,18 @@ impl BodyLayer {
         Self { rule, timeouts }
     }
 
+    /// Whether the head announces more than may come.
+    pub(crate) fn refuses(&self, request: &Request) -> Option<Error> {
+        let (max, length) = (self.rule.max?, announced(request)?);
+        (length > max).then(|| too_large(max))
+    }
+
     fn limit(&self, request: Request) -> Result<Request, Error> {
         let Some(exchange) = request.extensions().get::<Arc<Exchange>>().cloned() else {
             return Ok(request);
         };
-        if let (Some(max), Some(length)) = (self.rule.max, announced(&request))
-            && length > max
-        {
-            return Err(too_large(max));
+        if let Some(error) = self.refuses(&request) {
+            return Err(error);
         }
         exchange.begin_upload();
         let quiet = exchange.grpc && !self.timeouts.idle_written;
@@ -86,7 +94,7 @@ impl<S> Layer<S> for BodyLayer {
     type Service = BodyLimit<S>;
 
     fn layer(&self, inner: S) -> BodyLimit<S> {
-        BodyLimit { inner, layer: *self }
+        BodyLimit { inner, layer: Arc::new(*self) }
     }
 }
 
@@ -99,8 +107,8 @@ where
 {
     type Response = Response;
     type Error = Error;
-    type Future =
-        Either<S::Future, Either<Ready<Result<Response, Error>>, super::shared::BoxFuture<Error>>>;
+    // What is rare is boxed, so that the future of all others is small.
+    type Future = Either<S::Future, BoxFuture<Error>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
@@ -112,7 +120,7 @@ where
         }
         let request = match self.layer.limit(request) {
             Ok(request) => request,
-            Err(error) => return Either::Right(Either::Left(at_once(Err(error)))),
+            Err(error) => return Either::Right(Box::pin(ready(Err(error)))),
         };
         if !self.layer.rule.buffer {
             return Either::Left(self.inner.call(request));
@@ -120,10 +128,10 @@ where
         // The one that was polled ready goes into the future, its clone stays for the next call.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        Either::Right(Either::Right(Box::pin(async move {
+        Either::Right(Box::pin(async move {
             let request = read_whole(request).await?;
             inner.call(request).await
-        })))
+        }))
     }
 }
 
@@ -197,7 +205,7 @@ impl http_body::Body for Limited {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.body).poll_frame(cx);
-        let Some(frame) = ready!(IdleTimer::watch(&mut this.idle, polled, cx)) else {
+        let Some(frame) = task::ready!(IdleTimer::watch(&mut this.idle, polled, cx)) else {
             let error = Error::new(Reason::BodyTimeout, "the request body stalled");
             return Poll::Ready(Some(Err(this.fail(error))));
         };
@@ -214,7 +222,7 @@ impl http_body::Body for Limited {
             Some(Ok(frame)) => Some(match this.count(&frame) {
                 Ok(()) => {
                     this.exchange.upload_progress(this.body.is_end_stream());
-                    Ok(without_claims(frame))
+                    Ok(cleaned(frame, incoming::clean_request_trailers))
                 }
                 Err(error) => Err(this.fail(error)),
             }),

@@ -23,7 +23,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::Extensions;
 use http_body_util::BodyExt;
 use tower::{Layer, Service, ServiceExt};
 
@@ -31,14 +30,13 @@ use self::{
     body::{Copied, Copying, Digesting},
     compare::{Answer, Comparison},
 };
-use super::{Request, Response, exchange_of, shared::BoxFuture};
+use super::{Request, Response, copy, exchange_of, shared::BoxFuture};
 use crate::{
-    body::Body,
+    body::{Body, BoxError},
     config::model::{Compare, Name},
     error::Error,
-    server::client::Connection,
     telemetry::{
-        exchange::{Exchange, Head},
+        exchange::Exchange,
         metrics::{MirrorResult, RouteMetrics},
     },
     upstream::forward::{Forward, random},
@@ -82,7 +80,7 @@ struct Place(Arc<Shared>);
 
 /// What is sent once the body has passed.
 struct Copy {
-    head: http::request::Parts,
+    request: Request,
     exchange: Arc<Exchange>,
     place: Place,
     comparison: Option<Comparison>,
@@ -154,12 +152,16 @@ impl Shared {
             settings.metrics.mirrored(MirrorResult::Overloaded);
             return (request, None);
         };
-        let exchange = detached(exchange);
+        let exchange = exchange.detached(exchange.started, exchange.grpc, exchange.hop.trailers);
         let comparison = (!settings.compare.is_empty()).then(|| {
             Comparison::new(settings.compare.clone(), &exchange, &settings.to, &settings.metrics)
         });
-        let copy =
-            Copy { head: head_of(&request), exchange, place, comparison: comparison.clone() };
+        let copy = Copy {
+            request: copy(&request, Body::empty()),
+            exchange,
+            place,
+            comparison: comparison.clone(),
+        };
         if request.body().is_empty() {
             copy.send(Bytes::new());
         } else {
@@ -175,64 +177,17 @@ impl Shared {
     }
 }
 
-/// The head of a request, without what belongs to the request itself.
-fn head_of(request: &Request) -> http::request::Parts {
-    let mut head = http::Request::new(()).into_parts().0;
-    head.method = request.method().clone();
-    head.uri = request.uri().clone();
-    head.headers = request.headers().clone();
-    head.extensions = Extensions::new();
-    head
-}
-
-/// An exchange nobody waits for: what becomes of the copy must not stand in the record of the request.
-fn detached(of: &Exchange) -> Arc<Exchange> {
-    let from = &of.connection;
-    let connection = Connection::new(
-        Arc::clone(&from.listener),
-        from.listener_id,
-        from.peer,
-        from.local_port,
-        None,
-    );
-    // The exchange ends it.
-    connection.state.begin_request();
-    Arc::new(Exchange::new(Head {
-        id: of.id.clone(),
-        started: of.started,
-        started_unix: of.started_unix,
-        connection: Arc::new(connection),
-        client_ip: of.client_ip,
-        trusted: of.trusted,
-        method: of.method.clone(),
-        authority: of.authority.clone(),
-        host: Arc::clone(&of.host),
-        uri: of.uri.clone(),
-        // Its connection has no sweep: its limits have timers of their own.
-        version: http::Version::HTTP_2,
-        user_agent: None,
-        grpc: of.grpc,
-        accept: None,
-        route: Arc::clone(&of.route),
-        pattern: None,
-        hop: crate::server::forwarding::HopRequest {
-            trailers: of.hop.trailers,
-            ..Default::default()
-        },
-    }))
-}
-
 // === impl Copy ===
 
 impl Copy {
     /// Sends it, in a task of its own.
     fn send(self, body: Bytes) {
-        let Self { head, exchange, place, comparison } = self;
-        let mut request = Request::from_parts(head, Body::full(body));
+        let Self { mut request, exchange, place, comparison } = self;
+        *request.body_mut() = Body::full(body);
         request.extensions_mut().insert(exchange);
         tokio::spawn(async move {
             let settings = &place.0.settings;
-            let sent = tokio::time::timeout(TIME, receive(settings.forward.clone(), request));
+            let sent = tokio::time::timeout(TIME, receive(settings, request));
             match sent.await {
                 Ok(Ok(answer)) => {
                     settings.metrics.mirrored(MirrorResult::Answered);
@@ -255,10 +210,10 @@ impl Copy {
 }
 
 /// Sends a copy and takes in its whole answer.
-async fn receive(forward: Forward, request: Request) -> Result<Answer, crate::body::BoxError> {
-    let response = forward.oneshot(request).await?;
+async fn receive(settings: &Settings, request: Request) -> Result<Answer, BoxError> {
+    let response = settings.forward.clone().oneshot(request).await?;
     let (head, body) = response.into_parts();
-    let mut body = std::pin::pin!(Digesting::new(body));
+    let mut body = std::pin::pin!(Digesting::new(body, settings.compare.body));
     while let Some(frame) = body.frame().await {
         frame?;
     }

@@ -139,7 +139,9 @@ where
             recorder.write_own(response.headers_mut());
             recorder.finish();
         } else {
-            response = response.map(|body| Body::observed(ObservedBody::new(body, recorder)));
+            // The body alone is moved, not the head with it.
+            let body = std::mem::take(response.body_mut());
+            *response.body_mut() = Body::observed(ObservedBody::new(body, recorder));
         }
         Poll::Ready(Ok(response))
     }

@@ -19,21 +19,30 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 pub use self::answer::{ServerName, error_response};
-use super::{Request, Response, exchange_of, panics};
+use super::{Request, Response, exchange_of, panics, shedding::Shedding};
 use crate::{
+    config::model::Class,
     error::{Error, Fault, Reason},
     telemetry::exchange::Exchange,
 };
 
 /// Makes responses of errors.
 #[derive(Clone, Debug)]
-pub struct RespondLayer(Arc<ServerName>);
+pub struct RespondLayer(Arc<Boundary>);
+
+/// What all requests of a route find at its boundary.
+#[derive(Debug)]
+struct Boundary {
+    server: Arc<ServerName>,
+    /// How much its requests matter, where that is known here.
+    shedding: Option<(Shedding, Class)>,
+}
 
 /// A service whose errors become responses.
 #[derive(Debug)]
 pub struct RespondService<S> {
     inner: S,
-    server: Arc<ServerName>,
+    boundary: Arc<Boundary>,
     /// The inner service failed before there was a request to answer.
     unready: Option<Error>,
 }
@@ -47,7 +56,7 @@ pin_project! {
         // The inner service could not even begin.
         failed: Option<Error>,
         exchange: Option<Arc<Exchange>>,
-        server: Arc<ServerName>,
+        boundary: Arc<Boundary>,
     }
 }
 
@@ -56,7 +65,12 @@ pin_project! {
 impl RespondLayer {
     /// In the name of this server.
     pub fn new(server: Arc<ServerName>) -> Self {
-        Self(server)
+        Self(Arc::new(Boundary { server, shedding: None }))
+    }
+
+    /// The same for requests of this class, which may be too many for the gateway.
+    pub(crate) fn shedding(server: Arc<ServerName>, shedding: Shedding, class: Class) -> Self {
+        Self(Arc::new(Boundary { server, shedding: Some((shedding, class)) }))
     }
 }
 
@@ -64,7 +78,20 @@ impl<S> Layer<S> for RespondLayer {
     type Service = RespondService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RespondService { inner, server: Arc::clone(&self.0), unready: None }
+        RespondService { inner, boundary: Arc::clone(&self.0), unready: None }
+    }
+}
+
+// === impl Boundary ===
+
+impl Boundary {
+    /// Refuses what is too much for the gateway, before it costs anything.
+    #[inline]
+    fn admit(&self) -> Result<(), Error> {
+        match &self.shedding {
+            Some((shedding, class)) => shedding.check(*class),
+            None => Ok(()),
+        }
     }
 }
 
@@ -73,7 +100,7 @@ impl<S> Layer<S> for RespondLayer {
 /// A clone is a service of its own, as ready as its inner one.
 impl<S: Clone> Clone for RespondService<S> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), server: Arc::clone(&self.server), unready: None }
+        Self { inner: self.inner.clone(), boundary: Arc::clone(&self.boundary), unready: None }
     }
 }
 
@@ -96,16 +123,16 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let exchange = exchange_of(&request).map(Arc::clone);
-        let server = Arc::clone(&self.server);
-        let called = match self.unready.take() {
-            Some(error) => Err(error),
-            None => panics::catch(|| self.inner.call(request)),
+        let boundary = Arc::clone(&self.boundary);
+        let called = match (self.unready.take(), boundary.admit()) {
+            (Some(error), _) | (None, Err(error)) => Err(error),
+            (None, Ok(())) => panics::catch(|| self.inner.call(request)),
         };
         let (inner, failed) = match called {
             Ok(inner) => (Some(inner), None),
             Err(error) => (None, Some(error)),
         };
-        RespondFuture { inner, failed, exchange, server }
+        RespondFuture { inner, failed, exchange, boundary }
     }
 }
 
@@ -126,8 +153,9 @@ where
             },
             (None, error) => Err(error.unwrap_or_else(|| Reason::Internal.into())),
         };
+        let server = &this.boundary.server;
         Poll::Ready(Ok(
-            result.unwrap_or_else(|error| refuse(&error, this.exchange.as_deref(), this.server))
+            result.unwrap_or_else(|error| refuse(&error, this.exchange.as_deref(), server))
         ))
     }
 }
@@ -142,6 +170,12 @@ fn refuse(error: &Error, exchange: Option<&Exchange>, server: &ServerName) -> Re
     });
     let (id, route) = (exchange.id.as_str(), &*exchange.route.name);
     match error.reason().fault() {
+        // There are many of them, and a line for each is more to do; metrics have them.
+        Fault::Gateway
+            if matches!(error.reason(), Reason::Overloaded | Reason::LimitUnavailable) =>
+        {
+            tracing::debug!(request_id = id, route, %error, "request failed");
+        }
         Fault::Gateway => tracing::warn!(request_id = id, route, %error, "request failed"),
         Fault::Upstream | Fault::Client => {
             tracing::debug!(request_id = id, route, %error, "request failed");

@@ -51,7 +51,8 @@ impl RewriteLayer {
         Self { rewrite: Arc::new(rewrite), rules }
     }
 
-    fn rewrite(&self, request: &mut Request) -> Result<(), Error> {
+    /// Changes the path, or says why it cannot be.
+    pub(crate) fn rewrite(&self, request: &mut Request) -> Result<(), Error> {
         let exchange = request.extensions().get::<Arc<Exchange>>();
         let path = request.uri().path();
         let pattern = exchange.and_then(|exchange| exchange.pattern.as_ref());

@@ -49,7 +49,8 @@ pub(super) fn find<T>(branches: &[Branch<T>]) -> Vec<Conflict> {
     let conflict = |(second, first): (usize, usize)| Conflict {
         first,
         second,
-        example: example::request(&branches[first], &branches[second]),
+        example: example::request(&branches[first], &branches[second])
+            .map(|sample| sample.to_string()),
     };
     found.into_iter().map(conflict).collect()
 }

@@ -1,7 +1,7 @@
-//! A request that two conflicting branches both take, for the error message. Made by trying, and
+//! A request that one branch takes, or two that conflict, for people to look at. Made by trying, and
 //! checked by matching, so it is never wrong; where expressions are hard to satisfy there is none.
 
-use std::{fmt::Write as _, net::IpAddr};
+use std::{fmt, fmt::Write as _, net::IpAddr};
 
 use http::{HeaderMap, HeaderValue, Method};
 
@@ -16,49 +16,92 @@ use super::{
 const TRIES: [&str; 12] =
     ["x", "1", "42", "abc", "en", "a1", "2024", "v1", "X", "A1", "a-b", "a_b"];
 
-/// A request line both take: `GET shop.example.com/orders/x -H 'x-beta: 1'`.
-pub(super) fn request<T>(a: &Branch<T>, b: &Branch<T>) -> Option<String> {
+/// A request that was made up.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// Host.
+    pub host: String,
+    /// Canonical path.
+    pub path: String,
+    /// Raw, without `?`.
+    pub query: Option<String>,
+    /// Method.
+    pub method: Method,
+    /// Header fields.
+    pub headers: HeaderMap,
+    /// The client.
+    pub client_ip: Option<IpAddr>,
+    /// The listener, where it matters.
+    pub listener: String,
+}
+
+/// A request both take.
+pub(super) fn request<T>(a: &Branch<T>, b: &Branch<T>) -> Option<Sample> {
     let host = match &a.host {
         HostPattern::Any => "example.com".to_owned(),
         HostPattern::Exact(host) => host.to_string(),
         HostPattern::OneLabel(suffix) | HostPattern::AnyLabels(suffix) => format!("x.{suffix}"),
     };
-    let path = path(a, b)?;
-    let method = method(a, b)?;
-    let headers = headers(a, b)?;
-    let query = query(a, b)?;
-    let client_ip = address(a, b);
     let listener =
         a.listeners.iter().find(|name| b.listeners.is_empty() || b.listeners.contains(name));
-    let listener = listener.or(b.listeners.first());
-    let facts = RequestFacts {
-        host: &host,
-        path: &path,
-        query: query.as_deref(),
-        method: &method,
-        headers: &headers,
-        client_ip,
-        listener: listener.map_or("", |name| name),
+    let listener = listener.or(b.listeners.first()).map_or_else(String::new, ToString::to_string);
+    let sample = Sample {
+        host,
+        path: path(a, b)?,
+        query: query(a, b)?,
+        method: method(a, b)?,
+        headers: headers(a, b)?,
+        client_ip: address(a, b),
+        listener,
     };
-    (a.takes(&facts) && b.takes(&facts)).then(|| describe(&facts))
+    let facts = sample.facts(&sample.listener);
+    (a.takes(&facts) && b.takes(&facts)).then_some(sample)
 }
 
-fn describe(facts: &RequestFacts<'_>) -> String {
-    let mut text = format!("{} {}{}", facts.method, facts.host, facts.path);
-    // Writing to a String does not fail.
-    if let Some(query) = facts.query {
-        let _ = write!(text, "?{query}");
+// === impl Sample ===
+
+impl Sample {
+    /// What a table looks at.
+    pub fn facts<'a>(&'a self, listener: &'a str) -> RequestFacts<'a> {
+        RequestFacts {
+            host: &self.host,
+            path: &self.path,
+            query: self.query.as_deref(),
+            method: &self.method,
+            headers: &self.headers,
+            client_ip: self.client_ip,
+            listener,
+        }
     }
-    for (name, value) in facts.headers {
-        let _ = write!(text, " -H '{name}: {}'", value.to_str().unwrap_or("…"));
+}
+
+/// `GET shop.example.com/orders/x -H 'x-beta: 1'`.
+impl fmt::Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}{}", self.method, self.host, self.path)?;
+        if let Some(query) = &self.query {
+            write!(f, "?{query}")?;
+        }
+        for (name, value) in &self.headers {
+            write!(f, " -H '{name}: {}'", value.to_str().unwrap_or("…"))?;
+        }
+        if let Some(ip) = self.client_ip {
+            write!(f, " from {ip}")?;
+        }
+        if !self.listener.is_empty() {
+            write!(f, " on {}", self.listener)?;
+        }
+        Ok(())
     }
-    if let Some(ip) = facts.client_ip {
-        let _ = write!(text, " from {ip}");
+}
+
+// === impl Branch: examples ===
+
+impl<T> Branch<T> {
+    /// A request it takes, if one can be made up.
+    pub fn sample(&self) -> Option<Sample> {
+        request(self, self)
     }
-    if !facts.listener.is_empty() {
-        let _ = write!(text, " on {}", facts.listener);
-    }
-    text
 }
 
 fn path<T>(a: &Branch<T>, b: &Branch<T>) -> Option<String> {

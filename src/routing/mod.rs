@@ -18,15 +18,20 @@ mod rank;
 mod shadow;
 mod table;
 mod trie;
+mod unseen;
+mod why;
 
 #[cfg(test)]
-mod model;
+pub(crate) mod model;
 
 pub use branch::{Branch, RequestFacts};
 pub use canonical::{Normalize, PathError, canonical};
 pub use condition::ValueCondition;
 pub use conflict::Conflict;
+pub use example::Sample;
 pub use host::HostPattern;
 pub use methods::MethodSet;
 pub use path::{Captures, PathPattern, strip_segments};
 pub use table::{Found, Near, Table};
+pub use unseen::Told;
+pub use why::Beaten;

@@ -10,21 +10,21 @@ use super::{
 /// The rank of a branch.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Rank {
-    host: HostRank,
+    pub(super) host: HostRank,
     /// Segment by segment from the left. The last one is an end, so no rank is a prefix of
     /// another.
-    path: Vec<StepRank>,
+    pub(super) path: Vec<StepRank>,
     /// Methods before headers: the other way round was CVE-2024-42487 elsewhere.
-    has_methods: bool,
-    headers: usize,
-    query: usize,
-    others: usize,
-    priority: i32,
+    pub(super) has_methods: bool,
+    pub(super) headers: usize,
+    pub(super) query: usize,
+    pub(super) others: usize,
+    pub(super) priority: i32,
 }
 
 /// Weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum HostRank {
+pub(super) enum HostRank {
     Any,
     Wildcard { labels: usize, one_label: bool },
     Exact,
@@ -32,7 +32,7 @@ enum HostRank {
 
 /// Weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum StepRank {
+pub(super) enum StepRank {
     Tail,
     PathRegex,
     Any,
@@ -46,7 +46,7 @@ enum StepRank {
 impl Rank {
     pub(super) fn of<T>(branch: &Branch<T>) -> Self {
         Self {
-            host: host_rank(&branch.host),
+            host: HostRank::of(&branch.host),
             path: path_rank(&branch.path),
             has_methods: branch.methods.is_some(),
             headers: branch.headers.len(),
@@ -58,14 +58,18 @@ impl Rank {
     }
 }
 
-fn host_rank(host: &HostPattern) -> HostRank {
-    let (suffix, one_label) = match host {
-        HostPattern::Any => return HostRank::Any,
-        HostPattern::Exact(_) => return HostRank::Exact,
-        HostPattern::OneLabel(suffix) => (suffix, true),
-        HostPattern::AnyLabels(suffix) => (suffix, false),
-    };
-    HostRank::Wildcard { labels: suffix.split('.').count(), one_label }
+// === impl HostRank ===
+
+impl HostRank {
+    pub(super) fn of(host: &HostPattern) -> Self {
+        let (suffix, one_label) = match host {
+            HostPattern::Any => return Self::Any,
+            HostPattern::Exact(_) => return Self::Exact,
+            HostPattern::OneLabel(suffix) => (suffix, true),
+            HostPattern::AnyLabels(suffix) => (suffix, false),
+        };
+        Self::Wildcard { labels: suffix.split('.').count(), one_label }
+    }
 }
 
 fn path_rank(path: &PathPattern) -> Vec<StepRank> {

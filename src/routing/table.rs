@@ -105,6 +105,11 @@ impl<T> Table<T> {
         &self.branches
     }
 
+    /// Whether one branch is stronger than another.
+    pub(super) fn outranks(&self, one: usize, other: usize) -> bool {
+        self.ranks[one] > self.ranks[other]
+    }
+
     /// Whether some branch names this host or a wildcard that takes it. Branches for any host do
     /// not count: they say nothing about which names are served.
     pub fn known_host(&self, host: &str) -> bool {

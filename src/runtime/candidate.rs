@@ -1,19 +1,16 @@
 //! A configuration that has been read and not yet judged: the files, what they say together, and a
 //! fingerprint of all they depend on.
 
-use std::{
-    collections::BTreeSet,
-    fmt, fs,
-    hash::{BuildHasher, Hasher},
-    io::{self, Read},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, fmt, path::PathBuf, sync::Arc};
 
-use crate::config::{
-    self, Input, Loaded,
-    diagnostic::Diagnostics,
-    model::{Config, ListenerTls},
+use crate::{
+    config::{
+        self, Input, Loaded, Snapshot,
+        diagnostic::{Diagnostic, Diagnostics},
+        model::{AuthScheme, Config, KeyMaterial, ListenerTls, Signature, SignatureKeys, Store},
+        quarantine,
+    },
+    watch::{content, digest},
 };
 
 /// Where variables in the files come from.
@@ -29,15 +26,28 @@ pub struct Candidate {
     pub files: BTreeSet<PathBuf>,
 }
 
-/// Bytes of a file that are compared.
-const MAX_COMPARED: u64 = 32 << 20;
-
 // === impl Candidate ===
 
 impl Candidate {
     /// Reads every file.
     pub fn read(inputs: &[Input], env: &Env) -> Self {
-        let loaded = config::load(inputs, &**env);
+        Self::of(config::load(inputs, &**env))
+    }
+
+    /// The same, and broken included files may be kept apart.
+    pub fn read_quarantining(inputs: &[Input], env: &Env, may: bool) -> Self {
+        match may {
+            true => Self::of(config::load_quarantining(inputs, &**env)),
+            false => Self::read(inputs, env),
+        }
+    }
+
+    /// Reads what was read before, whatever has become of the files.
+    pub fn again(snapshot: &Snapshot) -> Self {
+        Self::of(config::load_again(snapshot))
+    }
+
+    fn of(loaded: Loaded) -> Self {
         let mut files: BTreeSet<PathBuf> = loaded.files.iter().cloned().collect();
         let material = loaded.config.as_ref().map(material).unwrap_or_default();
         let mut parts = vec![loaded.hash.clone().into_bytes()];
@@ -46,6 +56,50 @@ impl Candidate {
         let hash = format!("{:016x}", digest(&parts));
         files.extend(material);
         Self { loaded, hash, files }
+    }
+
+    /// The configuration and what `apply` makes of it. Where broken files may be kept apart, those are that
+    /// `apply` finds something wrong in, and it is asked again.
+    ///
+    /// # Errors
+    /// Everything `apply` finds wrong; nothing if the loader has found something.
+    pub fn settle<T>(
+        &mut self,
+        mut apply: impl FnMut(&Arc<Config>) -> Result<T, Diagnostics>,
+    ) -> Result<(Arc<Config>, T), Diagnostics> {
+        let mut config = self.take().ok_or_else(Diagnostics::default)?;
+        loop {
+            match apply(&config) {
+                Ok(done) => return Ok((config, done)),
+                Err(problems) => match self.keep_apart(&problems) {
+                    Some(rest) => config = rest,
+                    None => return Err(problems),
+                },
+            }
+        }
+    }
+
+    /// What is left without the files that are to blame, if that is all that is wrong.
+    fn keep_apart(&mut self, problems: &Diagnostics) -> Option<Arc<Config>> {
+        let snapshot = &self.loaded.snapshot;
+        let files =
+            quarantine::to_blame(&self.loaded, problems).filter(|_| snapshot.may_quarantine())?;
+        let mut rest = Self::again(&snapshot.with_apart(files));
+        let config = rest.take()?;
+        let mut known = std::mem::take(&mut self.loaded.diagnostics.items);
+        known.extend(problems.items.iter().cloned().map(quarantine::softened));
+        let place = |it: &Diagnostic| it.labels.first().map(|(place, _)| *place);
+        known.retain(|it| {
+            let same =
+                |other: &Diagnostic| (place(other), &other.message) == (place(it), &it.message);
+            !rest.loaded.diagnostics.items.iter().any(same)
+        });
+        rest.loaded.diagnostics.items.extend(known);
+        // It is what the same files say, and all of them are watched: the cure may be in any.
+        rest.hash.clone_from(&self.hash);
+        rest.files.append(&mut self.files);
+        *self = rest;
+        Some(config)
     }
 
     /// Findings in addition to the loader's, rendered with them.
@@ -78,70 +132,31 @@ fn material(config: &Config) -> BTreeSet<PathBuf> {
             files.insert(certificate.key.value.clone());
         }
     }
-    for upstream in config.upstreams.values() {
-        files.extend(upstream.tls.ca.iter().map(|path| path.value.clone()));
-        if let Some((cert, key)) = &upstream.tls.client {
+    for asked in config.listeners.values().filter_map(|listener| listener.client_auth.as_ref()) {
+        files.insert(asked.ca.value.clone());
+        files.extend(asked.crl.iter().map(|path| path.value.clone()));
+    }
+    let policies = config.routes.values().filter_map(|route| route.auth.as_ref());
+    for policy in policies.flat_map(|auth| &auth.policies) {
+        if let AuthScheme::Signature(Signature { keys: SignatureKeys::Inline(keys), .. }) =
+            &policy.scheme
+        {
+            files.extend(keys.iter().filter_map(|key| match &key.material {
+                KeyMaterial::Public(path) => Some(path.value.clone()),
+                KeyMaterial::Secret(_) => None,
+            }));
+        }
+    }
+    let issuers = config.routes.values().flat_map(|route| &route.auth);
+    let issuers = issuers.flat_map(|auth| &auth.policies).filter_map(|policy| policy.fetch_tls());
+    let stores = config.stores.values().filter_map(Store::tls);
+    let upstreams = config.upstreams.values().map(|upstream| &upstream.tls);
+    for tls in upstreams.chain(issuers).chain(stores) {
+        files.extend(tls.ca.iter().map(|path| path.value.clone()));
+        if let Some((cert, key)) = &tls.client {
             files.insert(cert.value.clone());
             files.insert(key.value.clone());
         }
     }
     files
-}
-
-/// What a file says, for comparing; why it cannot be read is also something it says. Of a file
-/// larger than any that is loaded only the beginning is read, and when it was changed.
-pub(super) fn content(path: &Path) -> Vec<u8> {
-    let read = || -> io::Result<Vec<u8>> {
-        let meta = fs::metadata(path)?;
-        if !meta.is_file() {
-            return Err(io::Error::other("not a file"));
-        }
-        let mut text = Vec::new();
-        fs::File::open(path)?.take(MAX_COMPARED).read_to_end(&mut text)?;
-        if meta.len() > MAX_COMPARED {
-            text.extend(format!("\0{} {:?}", meta.len(), meta.modified()?).into_bytes());
-        }
-        Ok(text)
-    };
-    read().unwrap_or_else(|error| format!("\0{error}").into_bytes())
-}
-
-/// A fingerprint; the same in every run of this build. It tells changes apart, it does not prove
-/// anything to anybody.
-pub fn digest(parts: &[&[u8]]) -> u64 {
-    let mut hasher = ahash::RandomState::with_seeds(1, 2, 3, 4).build_hasher();
-    for part in parts {
-        hasher.write_usize(part.len());
-        hasher.write(part);
-    }
-    hasher.finish()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_huge_file_is_not_read_whole_and_still_compared() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        file.as_file().set_len(MAX_COMPARED + 10).unwrap();
-        let before = content(file.path());
-        assert!(before.len() < usize::try_from(MAX_COMPARED).unwrap() + 100);
-        file.as_file().set_len(MAX_COMPARED + 11).unwrap();
-        assert_ne!(content(file.path()), before);
-    }
-
-    #[test]
-    fn a_directory_and_a_missing_file_are_different() {
-        let dir = tempfile::tempdir().unwrap();
-        let (here, gone) = (content(dir.path()), content(&dir.path().join("gone")));
-        assert!(here.starts_with(b"\0") && gone.starts_with(b"\0"));
-        assert_ne!(here, gone);
-    }
-
-    #[test]
-    fn parts_do_not_run_into_each_other() {
-        assert_ne!(digest(&[b"ab", b"c"]), digest(&[b"a", b"bc"]));
-        assert_eq!(digest(&[b"ab", b"c"]), digest(&[b"ab", b"c"]));
-    }
 }

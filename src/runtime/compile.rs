@@ -5,11 +5,21 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Context, RouteEntry, Runtime, routes, stack::Stacks, upstreams};
+use super::{
+    Context, RouteEntry, Runtime,
+    admission::Places,
+    asked::Askers,
+    auth::Schemes,
+    limits::Limiters,
+    logins, routes,
+    stack::{Parts, Stacks},
+    stores::Stores,
+    upstreams,
+};
 use crate::{
     config::{
         diagnostic::{Diagnostic, Diagnostics},
-        model::Config,
+        model::{Class, Config},
     },
     layers::answer::Answer,
     server::{
@@ -39,28 +49,34 @@ pub fn compile(
     let material = take(TlsMaterial::load(&config, previous.map(|old| &old.material)), &mut found);
     let access_log = access_log(&config, previous, context, &mut found);
     let log = access_log.clone().flatten();
-    let stacks = Stacks::new(&config, context, log, &upstreams, gate.normalize, &own);
+    let askers = Askers::new(&upstreams, &own, context, previous.map(|old| &old.schemes));
+    let schemes = Schemes::new(context, askers);
+    let limiters = Limiters::new(previous.map(|old| &old.limiters));
+    let old_stores = previous.map(|old| &old.stores);
+    let stores = Stores::new(&config, old_stores, (context, &schemes.askers), &mut found);
+    let places = Places::new(previous.map(|old| &old.places));
+    let parts = Parts {
+        upstreams: &upstreams,
+        normalize: gate.normalize,
+        own: &own,
+        schemes: &schemes,
+        limiters: &limiters,
+        stores: &stores,
+        places: &places,
+    };
+    let stacks = Stacks::new(&config, context, log, parts);
     let mut entries = BTreeMap::new();
     for (name, route) in config.routes.iter().filter(|(_, route)| route.enabled) {
         if let Some(entry) = stacks.route(name, route, &mut found) {
             entries.insert(Arc::clone(name), Arc::new(entry));
         }
     }
-    let builtin = RouteEntry {
-        info: Arc::new(RouteInfo {
-            name: "".into(),
-            errors: crate::config::model::ErrorFormat::Auto,
-            access_log: true,
-            labels: BTreeMap::new(),
-        }),
-        late: false,
-        late_answer: false,
-        service: stacks.builtin(Answer::verdict()),
-    };
+    let builtin = builtin(&stacks);
     let table = routes::compile(&config, &entries, &mut found);
     let (Some(table), Some(material), Some(access_log)) = (table, material, access_log) else {
         return Err(found);
     };
+    logins::check(&config, &table, &mut found);
     if found.has_errors() {
         return Err(found);
     }
@@ -74,8 +90,28 @@ pub fn compile(
         material,
         own,
         gate,
+        schemes,
+        limiters: limiters.made(),
+        stores: stores.made(),
+        places: places.made(),
     };
     Ok((runtime, found))
+}
+
+/// The route of what no route takes, and of what is refused before any is looked for.
+fn builtin(stacks: &Stacks<'_>) -> RouteEntry {
+    RouteEntry {
+        info: Arc::new(RouteInfo {
+            name: "".into(),
+            errors: crate::config::model::ErrorFormat::Auto,
+            access_log: true,
+            class: Class::default(),
+            labels: BTreeMap::new(),
+        }),
+        late: false,
+        late_answer: false,
+        service: stacks.builtin(Answer::verdict()),
+    }
 }
 
 /// The value, with the findings put on the list.

@@ -1,21 +1,26 @@
 //! The running gateway as one thing a configuration can be applied to. The only place outside the
 //! data plane that knows how it is compiled, prepared, stored and committed.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::{runtime::Handle, time::Instant};
+use tokio::{runtime::Handle, task::JoinHandle, time::Instant};
 
-use super::{Context, Runtime, compile};
+use super::{Context, Runtime, auth::Following, compile, discovery::Discovery};
 use crate::{
+    auth::{
+        oidc::logins::Logins,
+        password::{Limits, Passwords},
+    },
     config::{
         diagnostic::{Diagnostic, Diagnostics, Place},
         model::{Config, ListenerTls, Name},
     },
+    explain::{self, Asked, Explanation, Running},
     gateway::Gateway,
     layers::custom::Registry,
-    server::{Server, systemd::InheritedFds},
+    server::{Server, overload::watch::watch, systemd::InheritedFds},
     telemetry::{log, metrics::Metrics},
-    upstream::{dns::Resolver, health::checker::Checks},
+    upstream::dns::Resolver,
 };
 
 /// Gateway, workers and what they share.
@@ -23,7 +28,9 @@ pub struct Live {
     gateway: Arc<Gateway>,
     server: Server,
     context: Context,
-    checks: Checks,
+    discovery: Arc<Discovery>,
+    following: Following,
+    overload: JoinHandle<()>,
     inherited: InheritedFds,
     log: Option<log::Diagnostics>,
     workers: usize,
@@ -74,8 +81,22 @@ impl Live {
             .map_err(|error| StartError::Bind(failure("the workers cannot be started", &error)))?;
         let material = gateway.current().material.clone();
         let prepared = server.prepare(config, material, &inherited).map_err(StartError::Bind)?;
-        let checks = Checks::new(Handle::current());
-        let live = Self { gateway, server, context, checks, inherited, log, workers };
+        let discovery = Discovery::new(Handle::current(), context.clone(), Arc::clone(&gateway));
+        let following = Following::new(Handle::current());
+        let overload = Arc::clone(context.metrics.overload());
+        let watching = watch(overload, Arc::clone(&gateway), server.fullness());
+        let overload = Handle::current().spawn(watching);
+        let live = Self {
+            gateway,
+            server,
+            context,
+            discovery,
+            following,
+            overload,
+            inherited,
+            log,
+            workers,
+        };
         Ok((live, Ready { runtime: None, prepared, warnings }))
     }
 
@@ -85,19 +106,46 @@ impl Live {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn check(
-        config: &Config,
+        config: &Arc<Config>,
         registry: Registry,
         handle: &Handle,
     ) -> Result<Diagnostics, Diagnostics> {
+        Self::dry(config, registry, handle).map(|(_, warnings)| warnings)
+    }
+
+    /// The same, with what would run: for asking it, not for running it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn dry(
+        config: &Arc<Config>,
+        registry: Registry,
+        handle: &Handle,
+    ) -> Result<(Runtime, Diagnostics), Diagnostics> {
         let context = context(config, registry, handle)?;
-        let mut harmless = config.clone();
+        let mut harmless = Config::clone(config);
         harmless.logs.access = None;
         for listener in harmless.listeners.values_mut() {
             if matches!(listener.tls, ListenerTls::Dev | ListenerTls::Auto) {
                 listener.tls = ListenerTls::None;
             }
         }
-        compile(Arc::new(harmless), None, &context).map(|(_, warnings)| warnings)
+        let (mut runtime, warnings) = compile(Arc::new(harmless), None, &context)?;
+        runtime.config = Arc::clone(config);
+        Ok((runtime, warnings))
+    }
+
+    /// What becomes of a request now, and why. Blocks; not on a worker.
+    ///
+    /// # Errors
+    /// The question makes no sense here.
+    pub fn explain(
+        &self,
+        asked: &Asked,
+        running: Running,
+        handle: &Handle,
+    ) -> Result<Explanation, String> {
+        explain::explain(&self.gateway.current(), asked, handle, Some(running))
     }
 
     /// Compiles `config` and binds what is new in it. Changes nothing that runs.
@@ -119,8 +167,8 @@ impl Live {
             self.gateway.store(runtime);
         }
         self.server.commit(ready.prepared);
-        self.context.resolver.start();
-        self.checks.follow(&self.gateway.current().upstreams);
+        self.discovery.follow();
+        self.following.follow(&self.gateway.current().schemes);
         self.count_what_is_there();
         let config = self.config();
         self.context.metrics.set_buckets(&config.metrics.buckets);
@@ -134,6 +182,10 @@ impl Live {
     fn count_what_is_there(&self) {
         let current = self.gateway.current();
         self.context.metrics.set_certificates(current.material.store.expiries());
+        self.context.metrics.set_limited(current.limited());
+        let apart = current.config.quarantined.iter();
+        let apart = apart.map(|it| (it.file.display().to_string(), it.routes.len())).collect();
+        self.context.metrics.set_quarantined(apart);
         let routes = current.routes.keys().cloned().chain([Name::from("")]).collect();
         self.context.metrics.retain_routes(&routes, Instant::now());
     }
@@ -170,7 +222,9 @@ impl Live {
 
     /// Ends what is still open, and writes out the logs.
     pub fn end(&self) {
-        self.checks.end();
+        self.discovery.end();
+        self.following.end();
+        self.overload.abort();
         self.server.stop();
         self.flush_logs();
     }
@@ -206,6 +260,11 @@ impl Live {
         self.context.metrics.reloaded(applied);
     }
 
+    /// Whether what runs is an earlier configuration that was put back.
+    pub fn count_rolled_back(&self, back: bool) {
+        self.context.metrics.rolled_back(back);
+    }
+
     /// Where the certificate of the development CA is, if one is in use.
     pub fn dev_ca_cert(&self) -> Option<PathBuf> {
         self.gateway.current().dev_ca_cert()
@@ -228,12 +287,17 @@ impl std::fmt::Debug for Ready {
 
 fn context(config: &Config, registry: Registry, handle: &Handle) -> Result<Context, Diagnostics> {
     let metrics = Arc::new(Metrics::new(&config.metrics.buckets));
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     Ok(Context {
         metrics,
         registry,
         resolver: Resolver::new(handle.clone())
             .map_err(|error| failure("upstream names cannot be resolved", &error))?,
         secret: Arc::new(rand::random()),
+        passwords: Arc::new(Passwords::new(Limits::for_cores(cores), handle.clone())),
+        logins: Arc::new(Logins::new(handle.clone())),
+        nonces: Arc::default(),
+        issuers: Arc::default(),
     })
 }
 

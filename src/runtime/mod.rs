@@ -1,27 +1,42 @@
 //! What we run on: the compiled route table with a finished stack per route, swapped in whole, and
 //! the state that outlives a swap, found by the operator's names.
 
+mod admission;
+mod asked;
+mod auth;
 pub mod candidate;
 pub mod compile;
 pub mod diff;
+mod discovery;
+mod found;
+pub mod history;
+mod limits;
 pub mod live;
+mod logins;
 pub mod reload;
 mod routes;
 mod stack;
+mod stores;
 mod upstreams;
 pub mod watch;
 
 use std::{collections::BTreeMap, convert::Infallible, fmt, path::PathBuf, sync::Arc};
 
 pub use compile::compile;
+pub(crate) use stack::rewrite;
 
 use crate::{
+    auth::{oidc::logins::Logins, password::Passwords, signature::Nonces},
     config::model::{Config, Name},
     layers::{custom::Registry, shared::SharedService},
     routing::{PathPattern, Table},
     server::{forwarding::Own, gate, material::TlsMaterial},
-    telemetry::{access_log::AccessLog, exchange::RouteInfo, metrics::Metrics},
-    upstream::{Upstream, dns::Resolver},
+    telemetry::{
+        access_log::AccessLog,
+        exchange::RouteInfo,
+        metrics::{Limited, Metrics},
+    },
+    upstream::{Current, dns::Resolver},
 };
 
 /// One compiled configuration.
@@ -35,13 +50,17 @@ pub struct Runtime {
     /// Answers what no route takes and what the gate refuses, through the same outer layers.
     pub builtin: RouteEntry,
     /// Upstreams by name.
-    pub upstreams: BTreeMap<Name, Arc<Upstream>>,
+    pub upstreams: BTreeMap<Name, Current>,
     /// The access log, if there is one.
     pub access_log: Option<Arc<AccessLog>>,
     /// Certificates for the listeners.
     pub material: TlsMaterial,
     pub(crate) own: Own,
     pub(crate) gate: gate::Rules,
+    pub(crate) schemes: auth::Schemes,
+    pub(crate) limiters: limits::Limiters,
+    pub(crate) stores: stores::Stores,
+    pub(crate) places: admission::Places,
 }
 
 /// What a branch of the table leads to.
@@ -77,6 +96,14 @@ pub struct Context {
     pub resolver: Resolver,
     /// Signs sticky cookies where the file has no secret for it; made at start.
     pub(crate) secret: Arc<[u8; 32]>,
+    /// Verifies passwords, off the workers.
+    pub(crate) passwords: Arc<Passwords>,
+    /// What logins with a browser share.
+    pub(crate) logins: Arc<Logins>,
+    /// Nonces that were used.
+    pub(crate) nonces: Arc<Nonces>,
+    /// Keys that issuers publish.
+    pub(crate) issuers: Arc<auth::Issuers>,
 }
 
 // === impl Runtime ===
@@ -87,15 +114,27 @@ impl Runtime {
         self.material.dev.as_ref().map(|dev| dev.cert_path().to_owned())
     }
 
+    /// Limits on concurrency, as metrics show them.
+    fn limited(&self) -> Vec<Limited> {
+        let adaptive = self.config.upstreams.iter().filter(|(_, it)| it.adaptive.is_some());
+        let of_upstreams = adaptive.filter_map(|(name, _)| {
+            let upstream = self.upstreams.get(name)?.get();
+            Some(Limited::new("upstream", Arc::clone(name), &upstream.admission))
+        });
+        self.places.shown().into_iter().chain(of_upstreams).collect()
+    }
+
     /// Closes idle upstream connections of a worker that are over their time, and looks after what else
-    /// only time changes.
+    /// only time changes. On that worker.
     pub(crate) fn sweep_pools(&self, worker: usize) {
         for upstream in self.upstreams.values() {
+            let upstream = upstream.get();
             for endpoint in &upstream.endpoints {
                 endpoint.pool.sweep(worker);
             }
             upstream.tend();
         }
+        self.stores.tend(worker);
     }
 }
 

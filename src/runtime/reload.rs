@@ -2,6 +2,9 @@
 //! socket. Everything is read and judged beside the running configuration; then it is swapped in
 //! whole or refused whole. Reloads never overlap.
 
+mod back;
+mod outcome;
+
 use std::{
     collections::BTreeSet,
     fmt,
@@ -16,11 +19,20 @@ use std::{
 use parking_lot::Mutex;
 use tokio::{sync::watch, time::Instant};
 
+pub use self::{
+    back::{NOTE, WentBack},
+    outcome::{Outcome, RolledBack, Status, Trigger},
+};
 use super::{
     candidate::{Candidate, Env},
     diff::Diff,
+    history::{Entry, History},
 };
-use crate::config::{Input, diagnostic::Diagnostics, model::Config};
+use crate::config::{
+    Input, Snapshot,
+    diagnostic::Diagnostics,
+    model::{Config, Quarantined},
+};
 
 /// What a configuration takes effect on.
 pub trait Target: Send + Sync + 'static {
@@ -41,53 +53,6 @@ pub trait Target: Send + Sync + 'static {
     fn end(&self, status: &Status);
 }
 
-/// Who asked for a reload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trigger {
-    /// A file changed.
-    Watch,
-    /// SIGHUP.
-    Signal,
-    /// `tidegate reload`.
-    Admin,
-}
-
-/// What became of a reload.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// No file has changed.
-    Unchanged,
-    /// The new configuration is live.
-    Applied {
-        /// What is different now.
-        diff: Diff,
-        /// Warnings, rendered; may be empty.
-        warnings: String,
-    },
-    /// Everything is as it was.
-    Refused {
-        /// Every error, rendered.
-        errors: String,
-    },
-}
-
-/// Where things stand, for probes, `STATUS=` and `tidegate status`.
-#[derive(Clone, Debug)]
-pub struct Status {
-    /// Fingerprint of what is live.
-    pub hash: String,
-    /// Routes that are live.
-    pub routes: usize,
-    /// Reloads applied.
-    pub applied: u64,
-    /// Reloads refused.
-    pub refused: u64,
-    /// When what is live went live.
-    pub since: SystemTime,
-    /// Errors of the last reload, if it was refused.
-    pub error: Option<String>,
-}
-
 /// The reload engine.
 pub struct Reloader {
     inputs: Vec<Input>,
@@ -101,47 +66,17 @@ pub struct Reloader {
     /// What the watch has applied and nobody was told yet: whoever saves a file and then asks for a
     /// reload comes second, and wants to see the difference all the same.
     untold: Mutex<Option<(Instant, Diff, String)>>,
+    history: Mutex<History>,
+    /// Broken included files are kept apart.
+    quarantine: bool,
+    /// What was read for what is live.
+    live: Mutex<Arc<Snapshot>>,
 }
 
 /// How long a difference is kept for whoever asks.
 const TELL_WITHIN: Duration = Duration::from_secs(10);
 /// A file that an editor has half written is whole after this.
 const SETTLE: Duration = Duration::from_secs(1);
-
-// === impl Trigger ===
-
-impl Trigger {
-    /// What the log calls it.
-    fn word(self) -> &'static str {
-        match self {
-            Self::Watch => "watch",
-            Self::Signal => "signal",
-            Self::Admin => "admin",
-        }
-    }
-}
-
-// === impl Status ===
-
-impl Status {
-    /// The state right after the first load.
-    pub fn first(hash: String, config: &Config) -> Self {
-        let since = SystemTime::now();
-        let routes = config.routes.len();
-        Self { hash, routes, applied: 0, refused: 0, since, error: None }
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hash = self.hash.get(..4).unwrap_or(&self.hash);
-        let Self { routes, refused, .. } = self;
-        let s = |number: u64| if number == 1 { "" } else { "s" };
-        let (these, those) = (s(*routes as u64), s(*refused));
-        write!(f, "{routes} route{these}, config {hash}, {refused} failed reload{those}")?;
-        if self.error.is_some() { f.write_str("; the last reload was refused") } else { Ok(()) }
-    }
-}
 
 // === impl Reloader ===
 
@@ -154,6 +89,10 @@ impl Reloader {
         first: &Candidate,
     ) -> Arc<Self> {
         let status = Status::first(first.hash.clone(), &target.config());
+        let live = Arc::new(first.loaded.snapshot.clone());
+        let mut history = History::default();
+        let start = Ok(Diff::default());
+        history.push(Trigger::Start, &first.hash, start, Some(Arc::clone(&live)));
         Arc::new(Self {
             inputs,
             env,
@@ -163,6 +102,9 @@ impl Reloader {
             files: Mutex::new(first.files.clone()),
             closed: AtomicBool::new(false),
             untold: Mutex::default(),
+            history: Mutex::new(history),
+            quarantine: first.loaded.snapshot.may_quarantine(),
+            live: Mutex::new(live),
         })
     }
 
@@ -174,6 +116,44 @@ impl Reloader {
     /// Where things stand.
     pub fn status(&self) -> Status {
         self.status.borrow().clone()
+    }
+
+    /// The files it was started with, as they were named; a text has none.
+    pub fn inputs(&self) -> Vec<String> {
+        let name = |input: &Input| match input {
+            Input::File(path) => Some(path.display().to_string()),
+            Input::Text { .. } => None,
+        };
+        self.inputs.iter().filter_map(name).collect()
+    }
+
+    /// Whether broken included files are kept apart.
+    pub fn may_quarantine(&self) -> bool {
+        self.quarantine
+    }
+
+    /// What a configuration would change that somebody else has read. Blocks.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn compare(&self, snapshot: &Snapshot) -> Result<Diff, String> {
+        let mut candidate = match self.quarantine {
+            false => Candidate::again(snapshot),
+            true => {
+                // What was found to be broken when it was compiled is so again.
+                let live = Arc::clone(&self.live.lock());
+                let apart = self.status().quarantined.into_iter().map(|it| it.file);
+                let apart = apart.filter(|path| snapshot.reads_alike(&live, path));
+                Candidate::again(&snapshot.with_apart(apart.collect()))
+            }
+        };
+        let config = candidate.take().ok_or_else(|| candidate.loaded.render(false))?;
+        Ok(Diff::between(&self.config(), &config))
+    }
+
+    /// The last reloads, the newest first.
+    pub fn history(&self) -> Vec<Entry> {
+        self.history.lock().entries().cloned().collect()
     }
 
     /// Every file that must be watched.
@@ -197,10 +177,15 @@ impl Reloader {
 
     async fn take_turn(self: &Arc<Self>, trigger: Trigger) -> Outcome {
         let _turn = self.turn.lock().await;
-        if self.closed.load(Ordering::Acquire) {
+        if self.is_closed() {
             return Outcome::Refused { errors: "the gateway is draining".to_owned() };
         }
         let mut read = self.read().await;
+        if trigger == Trigger::Watch
+            && let Some(back) = read.as_ref().and_then(|it| self.holds_back(it))
+        {
+            return self.back_with_new_material(back).await;
+        }
         if trigger == Trigger::Watch && read.as_ref().is_some_and(|c| c.loaded.config.is_none()) {
             tokio::time::sleep(SETTLE).await;
             read = self.read().await;
@@ -208,18 +193,66 @@ impl Reloader {
         let Some(candidate) = read else {
             return Outcome::Refused { errors: "the reload task ended early".to_owned() };
         };
-        if candidate.loaded.config.is_some() && candidate.hash == self.status.borrow().hash {
+        // Whoever asks may have cured what a quarantined file lacks, in a file that is not read here.
+        let cured = trigger != Trigger::Watch && !self.status.borrow().quarantined.is_empty();
+        let same = candidate.hash == self.status.borrow().hash;
+        if candidate.loaded.config.is_some() && same && !cured {
             self.unchanged(&candidate);
             return self.tell(trigger);
         }
+        self.run(trigger, candidate, None).await
+    }
+
+    /// Lets a candidate take effect, and tells everybody.
+    async fn run(
+        self: &Arc<Self>,
+        trigger: Trigger,
+        mut candidate: Candidate,
+        back: Option<RolledBack>,
+    ) -> Outcome {
         self.target.begin();
         let engine = Arc::clone(self);
-        let applied = tokio::task::spawn_blocking(move || engine.apply(candidate)).await;
-        let outcome = applied.unwrap_or_else(|error| Outcome::Refused {
-            errors: format!("the new configuration could not be compiled: {error}"),
-        });
+        let hash = candidate.hash.clone();
+        let work = move || (engine.apply(&mut candidate, back), candidate.loaded.snapshot);
+        let (outcome, snapshot) = match tokio::task::spawn_blocking(work).await {
+            Ok((outcome, snapshot)) => (outcome, Some(Arc::new(self.shared(snapshot)))),
+            Err(error) => {
+                let errors = format!("the new configuration could not be compiled: {error}");
+                (Outcome::Refused { errors }, None)
+            }
+        };
+        self.remember(trigger, &hash, &outcome, snapshot);
         self.report(trigger, &outcome);
         outcome
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// What is as it was is kept once.
+    fn shared(&self, mut snapshot: Snapshot) -> Snapshot {
+        snapshot.share(&self.live.lock());
+        snapshot
+    }
+
+    /// Puts a reload into the history.
+    fn remember(
+        &self,
+        trigger: Trigger,
+        hash: &str,
+        outcome: &Outcome,
+        snapshot: Option<Arc<Snapshot>>,
+    ) {
+        let (result, snapshot) = match outcome {
+            Outcome::Unchanged => return,
+            Outcome::Applied { diff, .. } => (Ok(diff.clone()), snapshot),
+            Outcome::Refused { errors } => (Err(errors.clone()), None),
+        };
+        if let Some(snapshot) = &snapshot {
+            *self.live.lock() = Arc::clone(snapshot);
+        }
+        self.history.lock().push(trigger, hash, result, snapshot);
     }
 
     /// Nothing has changed by now; the watch may just have been faster.
@@ -237,45 +270,48 @@ impl Reloader {
 
     async fn read(self: &Arc<Self>) -> Option<Candidate> {
         let engine = Arc::clone(self);
-        let read = move || Candidate::read(&engine.inputs, &engine.env);
+        let may = self.quarantine;
+        let read = move || Candidate::read_quarantining(&engine.inputs, &engine.env, may);
         tokio::task::spawn_blocking(read).await.ok()
     }
 
     /// What is live is what the files say, even if a refused version came between.
     fn unchanged(&self, candidate: &Candidate) {
         *self.files.lock() = candidate.files.clone();
-        let recovered = self.status.borrow().error.is_some();
-        if recovered {
-            self.status.send_modify(|status| status.error = None);
+        let status = self.status();
+        if status.error.is_some() || status.rolled_back.is_some() {
+            self.status.send_modify(|status| {
+                status.error = None;
+                status.rolled_back = None;
+            });
             self.target.end(&self.status());
             tracing::info!("configuration is again the one that is running");
         }
     }
 
-    fn apply(&self, mut candidate: Candidate) -> Outcome {
-        let Some(config) = candidate.take() else {
-            // Files of the refused version are watched as well: the cure may be in one of them.
-            self.files.lock().extend(candidate.files.iter().cloned());
-            return Outcome::Refused { errors: candidate.loaded.render(false) };
-        };
-        let diff = Diff::between(&self.target.config(), &config);
-        match self.target.apply(Arc::clone(&config)) {
+    fn apply(&self, candidate: &mut Candidate, rolled_back: Option<RolledBack>) -> Outcome {
+        let old = self.target.config();
+        let applied = candidate.settle(|config| self.target.apply(Arc::clone(config)));
+        let (config, warnings) = match applied {
+            Ok(applied) => applied,
             Err(problems) => {
+                // Files of the refused version are watched as well: the cure may be in one of them.
                 self.files.lock().extend(candidate.files.iter().cloned());
-                Outcome::Refused { errors: candidate.render(problems, false) }
+                return Outcome::Refused { errors: candidate.render(problems, false) };
             }
-            Ok(warnings) => {
-                *self.files.lock() = candidate.files.clone();
-                self.status.send_modify(|status| {
-                    status.hash.clone_from(&candidate.hash);
-                    status.routes = config.routes.len();
-                    status.applied += 1;
-                    status.since = SystemTime::now();
-                    status.error = None;
-                });
-                Outcome::Applied { diff, warnings: candidate.render(warnings, false) }
-            }
-        }
+        };
+        *self.files.lock() = candidate.files.clone();
+        self.status.send_modify(|status| {
+            status.hash.clone_from(&candidate.hash);
+            status.routes = config.routes.len();
+            status.applied += 1;
+            status.since = SystemTime::now();
+            status.error = None;
+            status.rolled_back = rolled_back;
+            status.quarantined.clone_from(&config.quarantined);
+        });
+        let diff = Diff::between(&old, &config);
+        Outcome::Applied { diff, warnings: candidate.render(warnings, false) }
     }
 
     fn report(&self, trigger: Trigger, outcome: &Outcome) {
@@ -287,6 +323,7 @@ impl Reloader {
                     (!told).then(|| (Instant::now(), diff.clone(), warnings.clone()));
                 let (hash, diff) = (self.status().hash, diff.to_string());
                 tracing::info!(trigger = trigger.word(), hash, %diff, %warnings, "configuration applied");
+                tell_quarantined(&self.status().quarantined);
             }
             Outcome::Refused { errors } => {
                 self.status.send_modify(|status| {
@@ -298,6 +335,14 @@ impl Reloader {
             }
         }
         self.target.end(&self.status());
+    }
+}
+
+/// A line of the log for each file that is kept apart.
+pub fn tell_quarantined(quarantined: &[Quarantined]) {
+    for Quarantined { file, routes } in quarantined {
+        let (file, routes) = (file.display(), routes.join(", "));
+        tracing::error!(%file, routes, "file quarantined: its routes answer 503");
     }
 }
 

@@ -16,6 +16,16 @@ use crate::{
     routing::{Branch, HostPattern, MethodSet, PathPattern, Table, ValueCondition},
 };
 
+/// What the branches of a route lead to; none where its stack could not be built.
+type ToTarget<'a, T> = &'a dyn Fn(&Name, &Route, &PathPattern) -> Option<T>;
+
+/// The branches of many routes, and where each was written.
+struct Branches<'a, T> {
+    target: ToTarget<'a, T>,
+    all: Vec<Branch<T>>,
+    origins: Vec<Origin>,
+}
+
 /// Where a branch was written.
 struct Origin {
     route: Name,
@@ -28,16 +38,14 @@ pub(super) fn compile(
     entries: &BTreeMap<Name, Arc<RouteEntry>>,
     found: &mut Diagnostics,
 ) -> Option<Table<RouteTarget>> {
-    let mut branches = Vec::new();
-    let mut origins = Vec::new();
     let before = found.items.len();
-    for (name, route) in config.routes.iter().filter(|(_, route)| route.enabled) {
-        // A route whose stack could not be built is checked all the same: all errors in one run.
-        let entry = entries.get(name);
-        for rule in &route.matches {
-            add_branches(name, route, rule, entry, &mut branches, &mut origins, found);
-        }
-    }
+    // A route whose stack could not be built is checked all the same: all errors in one run.
+    let target = |name: &Name, route: &Route, path: &PathPattern| {
+        let route_entry = Arc::clone(entries.get(name)?);
+        let pattern = uses_captures(route).then(|| Arc::new(path.clone()));
+        Some(RouteTarget { route: route_entry, pattern })
+    };
+    let Branches { all: branches, origins, .. } = branches(config, &target, found);
     let broken =
         found.items[before..].iter().any(Diagnostic::is_error) || entries.len() < enabled(config);
     // Even then, for the conflicts among the rest: all errors in one run.
@@ -58,6 +66,30 @@ pub(super) fn compile(
             None
         }
     }
+}
+
+/// A table that knows the names of the routes only, for whoever compares two of them. `None`: something is
+/// wrong with a pattern.
+pub(super) fn names(config: &Config) -> Option<Table<Name>> {
+    let mut found = Diagnostics::default();
+    let target = |name: &Name, _: &Route, _: &PathPattern| Some(Arc::clone(name));
+    let branches = branches(config, &target, &mut found).all;
+    if found.has_errors() { None } else { Table::build(branches).ok() }
+}
+
+/// All branches of the enabled routes.
+fn branches<'a, T: Clone>(
+    config: &Config,
+    target: ToTarget<'a, T>,
+    found: &mut Diagnostics,
+) -> Branches<'a, T> {
+    let mut branches = Branches { target, all: Vec::new(), origins: Vec::new() };
+    for (name, route) in config.routes.iter().filter(|(_, route)| route.enabled) {
+        for rule in &route.matches {
+            branches.add(name, route, rule, found);
+        }
+    }
+    branches
 }
 
 fn enabled(config: &Config) -> usize {
@@ -91,46 +123,39 @@ fn warn_shadowed(table: &Table<RouteTarget>, origins: &[Origin], found: &mut Dia
     }
 }
 
-/// The branches of one entry of `match`: hosts × paths.
-fn add_branches(
-    name: &Name,
-    route: &Route,
-    rule: &Match,
-    entry: Option<&Arc<RouteEntry>>,
-    branches: &mut Vec<Branch<RouteTarget>>,
-    origins: &mut Vec<Origin>,
-    found: &mut Diagnostics,
-) {
-    let hosts = parse_all(&rule.hosts, |text| HostPattern::parse(text), found);
-    let paths = parse_all(&rule.paths, parse_path, found);
-    let headers = conditions(&rule.headers, Clone::clone, found);
-    let query = conditions(&rule.query, |key| key.as_str().into(), found);
-    let any_host = [(HostPattern::Any, rule.place)];
-    let any_path = [(PathPattern::any(), rule.place)];
-    let hosts = if rule.hosts.is_empty() { &any_host[..] } else { &hosts };
-    let paths = if rule.paths.is_empty() { &any_path[..] } else { &paths };
-    for (pattern, place) in paths {
-        check_uses(route, pattern, *place, found);
-    }
-    let Some(entry) = entry else { return };
-    for (host, host_place) in hosts {
-        for (path, path_place) in paths {
-            let place = if rule.paths.is_empty() { *host_place } else { *path_place };
-            origins.push(Origin { route: Arc::clone(name), place });
-            branches.push(Branch {
-                host: host.clone(),
-                path: path.clone(),
-                methods: methods(rule),
-                headers: headers.clone(),
-                query: query.clone(),
-                client_ip: rule.client_ip.clone(),
-                listeners: rule.listeners.iter().map(|name| Arc::clone(&name.value)).collect(),
-                priority: route.priority,
-                target: RouteTarget {
-                    route: Arc::clone(entry),
-                    pattern: uses_captures(route).then(|| Arc::new(path.clone())),
-                },
-            });
+// === impl Branches ===
+
+impl<T> Branches<'_, T> {
+    /// The branches of one entry of `match`: hosts × paths.
+    fn add(&mut self, name: &Name, route: &Route, rule: &Match, found: &mut Diagnostics) {
+        let hosts = parse_all(&rule.hosts, |text| HostPattern::parse(text), found);
+        let paths = parse_all(&rule.paths, parse_path, found);
+        let headers = conditions(&rule.headers, Clone::clone, found);
+        let query = conditions(&rule.query, |key| key.as_str().into(), found);
+        let any_host = [(HostPattern::Any, rule.place)];
+        let any_path = [(PathPattern::any(), rule.place)];
+        let hosts = if rule.hosts.is_empty() { &any_host[..] } else { &hosts };
+        let paths = if rule.paths.is_empty() { &any_path[..] } else { &paths };
+        for (pattern, place) in paths {
+            check_uses(route, pattern, *place, found);
+        }
+        for (host, host_place) in hosts {
+            for (path, path_place) in paths {
+                let Some(target) = (self.target)(name, route, path) else { return };
+                let place = if rule.paths.is_empty() { *host_place } else { *path_place };
+                self.origins.push(Origin { route: Arc::clone(name), place });
+                self.all.push(Branch {
+                    host: host.clone(),
+                    path: path.clone(),
+                    methods: methods(rule),
+                    headers: headers.clone(),
+                    query: query.clone(),
+                    client_ip: rule.client_ip.clone(),
+                    listeners: rule.listeners.iter().map(|name| Arc::clone(&name.value)).collect(),
+                    priority: route.priority,
+                    target,
+                });
+            }
         }
     }
 }

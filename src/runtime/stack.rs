@@ -5,24 +5,32 @@
 //! | observe | request id, metrics, access log |
 //! | answer | response headers, on the gateway's own errors too |
 //! | boundary | an `Error` becomes a response, once |
-//! | guard | own layers at `start`, body limit, own layers at `after_auth` |
+//! | guard | own layers at `start`, `ip`, `rate_limit`, `auth`, `authorize`, `rate_limit` by who it is, `concurrency`, `bandwidth`, body limit, own layers at `after_auth` |
 //! | shape | request headers, strip or rewrite, total timeout |
 //! | reach | own layers at `before_upstream`, upstream, endpoint, connection |
 //!
 //! What is not configured is not in the stack.
 
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
+mod custom;
+mod guard;
+mod load;
+mod plain;
+
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
 use tower::{Layer, Service};
 
-use super::{Context, RouteEntry};
+use self::{
+    guard::Identity,
+    plain::{is_plain, is_unseen, is_unshaped},
+};
+use super::{
+    Context, RouteEntry, admission::Places, auth::Schemes, limits::Limiters, stores::Stores,
+};
 use crate::{
     config::{
         diagnostic::{Diagnostic, Diagnostics},
-        model::{
-            Action, Config, CustomLayer, LayerPosition, Name, PathRewrite, Retry, Route,
-            StripPrefix, Timeouts,
-        },
+        model::{Action, Config, LayerPosition, Name, PathRewrite, Route, StripPrefix, Timeouts},
     },
     error::Error,
     layers::{
@@ -39,10 +47,11 @@ use crate::{
         template::Template,
         timeout::TimeoutLayer,
     },
+    limit::fields,
     routing::Normalize,
     server::forwarding::Own,
     telemetry::{access_log::AccessLog, exchange::RouteInfo},
-    upstream::{Upstream, forward, tries::Again},
+    upstream::{Current, forward, tries::Again},
 };
 
 /// What all stacks of a runtime share.
@@ -50,9 +59,21 @@ pub(super) struct Stacks<'c> {
     context: &'c Context,
     access_log: Option<Arc<AccessLog>>,
     server: Arc<ServerName>,
-    upstreams: &'c BTreeMap<Name, Arc<Upstream>>,
-    normalize: Normalize,
-    own: &'c Own,
+    /// The gateway as a whole may have too much to do.
+    sheds: bool,
+    parts: Parts<'c>,
+}
+
+/// What was made before, of the whole configuration.
+#[derive(Clone, Copy)]
+pub(super) struct Parts<'c> {
+    pub(super) upstreams: &'c BTreeMap<Name, Current>,
+    pub(super) normalize: Normalize,
+    pub(super) own: &'c Own,
+    pub(super) schemes: &'c Schemes,
+    pub(super) limiters: &'c Limiters,
+    pub(super) stores: &'c Stores,
+    pub(super) places: &'c Places,
 }
 
 // === impl Stacks ===
@@ -62,12 +83,11 @@ impl<'c> Stacks<'c> {
         config: &'c Config,
         context: &'c Context,
         access_log: Option<Arc<AccessLog>>,
-        upstreams: &'c BTreeMap<Name, Arc<Upstream>>,
-        normalize: Normalize,
-        own: &'c Own,
+        parts: Parts<'c>,
     ) -> Self {
         let server = Arc::new(ServerName::new(&config.server.name));
-        Self { context, access_log, server, upstreams, normalize, own }
+        let sheds = config.server.overload.is_some();
+        Self { context, access_log, server, sheds, parts }
     }
 
     /// The stack of a route.
@@ -81,6 +101,7 @@ impl<'c> Stacks<'c> {
             name: Arc::clone(name),
             errors: route.errors,
             access_log: route.access_log,
+            class: route.priority_class.at_first(),
             labels: route.labels.clone(),
         });
         let before = found.items.len();
@@ -89,6 +110,7 @@ impl<'c> Stacks<'c> {
         let log = self.access_log.as_ref();
         let late_answer = late
             && headers::is_empty(&route.headers.response)
+            && route.rate_limit.iter().all(|limit| fields::can_be_late(limit))
             && !log.is_some_and(|log| log.looks_at_answers());
         let service = match innermost {
             Innermost::Forward(inner) => self.guarded(&info, route, inner, found),
@@ -101,7 +123,7 @@ impl<'c> Stacks<'c> {
     /// Whether nobody between the gateway and the upstream looks for our own fields.
     fn may_be_late(&self, route: &Route) -> bool {
         let logged = self.access_log.as_ref().is_some_and(|log| log.looks_at_requests());
-        is_plain(route) && !logged && self.own.can_be_late()
+        is_unseen(route, self.parts.own) && !logged && self.parts.own.can_be_late()
     }
 
     /// The stack of the built-in route: the outer layers and a verdict.
@@ -116,15 +138,15 @@ impl<'c> Stacks<'c> {
                     .iter()
                     .filter(|(_, weight)| *weight > 0)
                     .filter_map(|(to, weight)| {
-                        self.upstreams.get(&to.value).map(|found| (Arc::clone(found), *weight))
+                        self.parts.upstreams.get(&to.value).map(|found| (found.clone(), *weight))
                     })
                     .collect();
                 let settings = forward::Settings {
                     upstreams,
                     timeouts: within_total(route.timeouts),
                     upgrade: route.upgrade.clone(),
-                    own: self.own.clone(),
-                    again: route.retry.clone().filter(does_anything).map(Again::new),
+                    own: self.parts.own.clone(),
+                    again: route.retry.clone().map(Again::new),
                     metrics: self.context.metrics.route(name),
                 };
                 Some(Innermost::Forward(forward::Forward::new(settings)))
@@ -138,6 +160,7 @@ impl<'c> Stacks<'c> {
                     None
                 }
             },
+            Action::Quarantined => Some(Innermost::Answer(Answer::quarantined())),
             Action::Respond { status, body, headers } => {
                 let headers = headers.iter().cloned().collect();
                 Some(Innermost::Answer(Answer::respond(*status, headers, body.clone())))
@@ -159,15 +182,29 @@ impl<'c> Stacks<'c> {
         S::Future: Send + 'static,
     {
         let body = BodyLayer::new(route.body, route.timeouts);
-        let boundary = self.boundary();
+        let boundary = self.boundary_of(&info.name, route);
         let name = &info.name;
         if is_plain(route) {
-            let bounded = boundary.layer(body.layer(inner));
-            return self.finished(name, route, bounded);
+            let Some(limits) = self.limits(name, route, Identity::Unknown) else {
+                return self.finished(name, route, boundary.layer(body.layer(inner)));
+            };
+            let limited = limits.layer(body.layer(inner));
+            return self.finished(name, route, boundary.layer(limited));
         }
-        let shaped = self.shaped(name, route, SharedService::new(inner), found);
-        let guarded = self.custom(route, LayerPosition::AfterAuth, shaped, found);
-        let limited = SharedService::new(body.layer(guarded));
+        let limited = if is_unshaped(route) {
+            SharedService::new(body.layer(inner))
+        } else {
+            let shaped = self.shaped(name, route, SharedService::new(inner), found);
+            let guarded = self.custom(route, LayerPosition::AfterAuth, shaped, found);
+            SharedService::new(body.layer(guarded))
+        };
+        let limited = self.slowed(name, route, limited);
+        let limited = self.at_once(name, route, limited);
+        let limited = self.limited(name, route, Identity::Known, limited);
+        let limited = self.authorized(name, route, limited);
+        let limited = self.known(name, route, limited, found);
+        let limited = self.limited(name, route, Identity::Unknown, limited);
+        let limited = self.addressed(name, route, limited);
         let started = self.custom(route, LayerPosition::Start, limited, found);
         self.finished(name, route, boundary.layer(started))
     }
@@ -188,7 +225,8 @@ impl<'c> Stacks<'c> {
             service = SharedService::new(layer.layer(service));
         }
         if let Some(rewrite) = rewrite(&route.path_rewrite, found) {
-            service = SharedService::new(RewriteLayer::new(rewrite, self.normalize).layer(service));
+            service =
+                SharedService::new(RewriteLayer::new(rewrite, self.parts.normalize).layer(service));
         }
         if !headers::is_empty(&route.headers.request) {
             let layer = RequestHeadersLayer::new(route.headers.request.clone());
@@ -200,13 +238,13 @@ impl<'c> Stacks<'c> {
     /// Copies of the traffic to another upstream; one that is not there was refused before.
     fn mirror(&self, name: &Name, route: &Route) -> Option<MirrorLayer> {
         let mirror = route.mirror.as_ref()?;
-        let upstream = Arc::clone(self.upstreams.get(&mirror.to.value)?);
+        let upstream = self.parts.upstreams.get(&mirror.to.value)?.clone();
         let metrics = self.context.metrics.route(name);
         let forward = forward::Forward::new(forward::Settings {
             upstreams: vec![(upstream, 1)],
             timeouts: within_total(route.timeouts),
             upgrade: Vec::new(),
-            own: self.own.clone(),
+            own: self.parts.own.clone(),
             again: None,
             metrics: Arc::clone(&metrics),
         });
@@ -241,76 +279,21 @@ impl<'c> Stacks<'c> {
             metrics: Arc::clone(&self.context.metrics),
             route: self.context.metrics.route(&route.into()),
             access_log: self.access_log.clone(),
-            own: self.own.clone(),
+            own: self.parts.own.clone(),
         }))
     }
 
     fn boundary(&self) -> RespondLayer {
         RespondLayer::new(Arc::clone(&self.server))
     }
-
-    /// The operator's own layers at one place. The first written is the outermost.
-    fn custom(
-        &self,
-        route: &Route,
-        at: LayerPosition,
-        inner: LayerService,
-        found: &mut Diagnostics,
-    ) -> LayerService {
-        let here = route.layers.iter().filter(|layer| layer.at == at);
-        here.rev().fold(inner, |inner, layer| self.custom_one(layer, inner, found))
-    }
-
-    fn custom_one(
-        &self,
-        layer: &CustomLayer,
-        inner: LayerService,
-        found: &mut Diagnostics,
-    ) -> LayerService {
-        let name = &layer.name.value;
-        let Some(factory) = self.context.registry.find(name) else {
-            let known: Vec<_> = self.context.registry.names().collect();
-            let help = if known.is_empty() {
-                "this binary was built without layers of its own; see examples/own_layer.rs".into()
-            } else {
-                format!("this binary has: {}", known.join(", "))
-            };
-            let message = format!("no layer is registered as `{name}`");
-            found.push(Diagnostic::error(layer.name.place, message).help(help));
-            return inner;
-        };
-        match factory(&layer.config.value) {
-            Ok(wrap) => wrap(inner),
-            Err(problem) => {
-                let message = format!("layer `{name}` refuses its settings: {problem}");
-                found.push(Diagnostic::error(layer.config.place, message));
-                inner
-            }
-        }
-    }
-}
-
-/// Whether no layer stands between the boundary, the body limit and the innermost service.
-fn is_plain(route: &Route) -> bool {
-    route.layers.is_empty()
-        && route.timeouts.request.is_none()
-        && route.path_rewrite == PathRewrite::Keep
-        && route.mirror.is_none()
-        && headers::is_empty(&route.headers.request)
-}
-
-/// `retry: 0` is no further try.
-fn does_anything(retry: &Retry) -> bool {
-    retry.times > 0 || retry.hedge.is_some()
 }
 
 /// A try cannot take longer than the whole.
 fn within_total(timeouts: Timeouts) -> Timeouts {
-    let per_try = match (timeouts.per_try, timeouts.request) {
-        (Some(per_try), Some(request)) => Some(per_try.min(request)),
-        (per_try, _) => per_try,
-    };
-    Timeouts { per_try, ..timeouts }
+    let Some(request) = timeouts.request else { return timeouts };
+    let least = |limit: Option<Duration>| limit.map(|limit| limit.min(request));
+    let (first_byte, per_try) = (least(timeouts.first_byte), least(timeouts.per_try));
+    Timeouts { first_byte, per_try, ..timeouts }
 }
 
 enum Innermost {
@@ -318,7 +301,8 @@ enum Innermost {
     Answer(Answer),
 }
 
-fn rewrite(rewrite: &PathRewrite, found: &mut Diagnostics) -> Option<Rewrite> {
+/// How paths of a route change.
+pub(crate) fn rewrite(rewrite: &PathRewrite, found: &mut Diagnostics) -> Option<Rewrite> {
     match rewrite {
         PathRewrite::Keep => None,
         PathRewrite::StripPrefix(prefix) => Some(match &prefix.value {

@@ -11,17 +11,19 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Context, Runtime};
+use super::{Context, Runtime, found};
 use crate::{
+    admission::{self, Limiter},
     config::{
         diagnostic::{Diagnostic, Diagnostics},
-        model::{self, Balance, Config, Name, Protocol, Target},
+        model::{self, Adaptive, Balance, Bound, Config, Name, Protocol, Target},
     },
     upstream::{
-        Admission, Upstream,
+        Current, Upstream,
         balance::{Balancer, Member},
         breaker::{self, Breaker},
         care::{Care, Learned},
+        current::Awaited,
         endpoint::{Endpoint, Shape, TlsClient, Wire},
         health::state::Initial,
         outlier,
@@ -38,27 +40,51 @@ pub(super) fn compile(
     previous: Option<&Runtime>,
     context: &Context,
     found: &mut Diagnostics,
-) -> BTreeMap<Name, Arc<Upstream>> {
+) -> BTreeMap<Name, Current> {
     let mut upstreams = BTreeMap::new();
     for (name, settings) in &config.upstreams {
-        let old = previous.and_then(|old| old.upstreams.get(name)).map(|old| &**old);
-        let compiler = Compiler { name, settings, old, context, now: Instant::now() };
-        upstreams.insert(Arc::clone(name), Arc::new(compiler.upstream(found)));
+        let before = previous.and_then(|old| Some((old, old.upstreams.get(name)?)));
+        let old = before.map(|(_, old)| old.get());
+        let compiler = Compiler::new(name, settings, old.as_deref(), context);
+        let upstream = match &settings.discover {
+            None => Current::Fixed(Arc::new(compiler.upstream(None, found))),
+            Some(source) => {
+                let known = found::known(source, name, before, found);
+                Current::Found(Arc::new(compiler.found(known, before.map(|(_, old)| old), found)))
+            }
+        };
+        upstreams.insert(Arc::clone(name), upstream);
     }
     upstreams
 }
 
 /// One upstream while it is compiled.
-struct Compiler<'c> {
-    name: &'c Name,
-    settings: &'c model::Upstream,
+pub(super) struct Compiler<'c> {
+    pub(super) name: &'c Name,
+    pub(super) settings: &'c model::Upstream,
     old: Option<&'c Upstream>,
     context: &'c Context,
     now: Instant,
 }
 
-impl Compiler<'_> {
-    fn upstream(&self, found: &mut Diagnostics) -> Upstream {
+impl<'c> Compiler<'c> {
+    /// A compiler that takes over what `old` was.
+    pub(super) fn new(
+        name: &'c Name,
+        settings: &'c model::Upstream,
+        old: Option<&'c Upstream>,
+        context: &'c Context,
+    ) -> Self {
+        Self { name, settings, old, context, now: Instant::now() }
+    }
+
+    /// The same for other settings.
+    pub(super) fn of<'s>(&'s self, settings: &'s model::Upstream) -> Compiler<'s> {
+        Compiler { settings, ..*self }
+    }
+
+    /// The upstream, with those of its endpoints that can be made.
+    pub(super) fn upstream(&self, awaited: Option<Awaited>, found: &mut Diagnostics) -> Upstream {
         let settings = self.settings;
         let learned = self.learned();
         let (mut endpoints, mut weights, mut members) = (Vec::new(), Vec::new(), Vec::new());
@@ -72,21 +98,17 @@ impl Compiler<'_> {
                 priority: if endpoint.backup { Member::BACKUP } else { endpoint.priority },
             });
         }
-        let limits = settings.limits;
-        let admission = self
-            .old
-            .map(|old| &old.admission)
-            .filter(|old| old.requests == limits.requests && old.queue == limits.queue)
-            .map_or_else(|| Arc::new(Admission::new(limits.requests, limits.queue)), Arc::clone);
+        let admission = self.admission();
         let upstream = Upstream {
             name: Arc::clone(self.name),
-            endpoints,
-            weights,
             balancer: Balancer::new(settings.balance, &members),
             host_header: settings.host_header.clone(),
             connect_timeout: settings.connect_timeout,
             admission,
-            care: self.care(learned),
+            care: self.care(&endpoints, learned),
+            endpoints,
+            weights,
+            awaited,
         };
         if self.old.is_none() {
             // Of others it is shown once this has taken their place.
@@ -95,13 +117,28 @@ impl Compiler<'_> {
         upstream
     }
 
+    /// Turns taken stay taken, and what was learned of the upstream stays known.
+    fn admission(&self) -> Arc<Limiter> {
+        let limits = self.settings.limits;
+        let bound = match self.settings.adaptive {
+            None => Bound::Fixed(limits.requests),
+            Some(it) => {
+                let (max, min) = (it.max.min(limits.requests), it.min.min(limits.requests));
+                Bound::Adaptive(Adaptive { min, max, ..it })
+            }
+        };
+        let settings = admission::Settings { bound, queue: Some(limits.queue) };
+        let old = self.old.map(|old| &old.admission).filter(|old| old.settings() == settings);
+        old.map_or_else(|| Arc::new(Limiter::new(settings, self.now)), Arc::clone)
+    }
+
     /// What was learned before, whatever the settings are now.
     fn learned(&self) -> Arc<Learned> {
         let new = || Arc::new(Learned::new(self.context.metrics.upstream(self.name), self.now));
         self.old.map_or_else(new, |old| Arc::clone(&old.care.learned))
     }
 
-    fn care(&self, learned: Arc<Learned>) -> Care {
+    fn care(&self, endpoints: &[Arc<Endpoint>], learned: Arc<Learned>) -> Care {
         let settings = self.settings;
         let breaker = settings.breaker.clone().map(|settings| {
             let old = self.old.and_then(|old| old.care.breaker.as_ref());
@@ -125,16 +162,16 @@ impl Compiler<'_> {
             health: settings.health.clone(),
             slow_start: settings.slow_start,
             hash_on: settings.hash_on.clone(),
-            sticky: settings.sticky.as_ref().map(|it| self.sticky(it)),
+            sticky: settings.sticky.as_ref().map(|it| self.sticky(it, endpoints)),
             by_latency,
             learned,
         }
     }
 
-    fn sticky(&self, settings: &model::Sticky) -> StickyCookie {
+    fn sticky(&self, settings: &model::Sticky, endpoints: &[Arc<Endpoint>]) -> StickyCookie {
         let secret =
             settings.secret.as_deref().map_or(self.context.secret.as_slice(), str::as_bytes);
-        let names = self.settings.endpoints.iter().map(|endpoint| &*endpoint.url.value);
+        let names = endpoints.iter().map(|endpoint| &*endpoint.name);
         StickyCookie {
             name: settings.cookie.clone(),
             life: settings
@@ -155,7 +192,7 @@ impl Compiler<'_> {
             Some(model::Initial::Healthy) | None => Initial::Healthy,
         };
         let vitals = Vitals::new(initial, self.now, learned.metrics.endpoint(name));
-        if self.old.is_some() {
+        if self.old.is_some_and(|old| !old.endpoints.is_empty()) {
             // The others are warm.
             vitals.is_new(self.now);
             learned.somebody_ramps();
@@ -172,6 +209,7 @@ impl Compiler<'_> {
         let settings = self.settings;
         let shape = Shape {
             target: endpoint.target.clone(),
+            host: endpoint.host.clone(),
             protocol: Wire::of(endpoint, settings.protocol),
             tls: endpoint.tls.then(|| settings.tls.clone()),
             tls_contents: if endpoint.tls { contents(&settings.tls) } else { 0 },
@@ -217,9 +255,9 @@ fn tls_client(
     if !endpoint.tls {
         return Ok(None);
     }
-    let host = match &endpoint.target {
-        Target::Tcp { host, .. } => host.as_str(),
-        Target::Unix(_) => "localhost",
+    let host = match (&endpoint.host, &endpoint.target) {
+        (Some(host), _) | (None, Target::Tcp { host, .. }) => host.as_str(),
+        (None, Target::Unix(_)) => "localhost",
     };
     Ok(Some(TlsClient {
         config: tls::client_config(&settings.tls, settings.protocol)?,

@@ -4,6 +4,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use rustls::HandshakeKind;
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -15,7 +16,10 @@ use super::{
     client::{Connection, Order, TlsSession},
     connection::{self, Version},
     listener::{Listener, Place},
+    overload::Overload,
+    peer::Peer,
     registry::Registry,
+    tls::{Live, TlsTerminator},
 };
 use crate::{
     config::model::Protocols,
@@ -29,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) listener: Arc<Listener>,
+    pub(crate) overload: Arc<Overload>,
 }
 
 /// Pause after an accept error that will not go away by itself at once (EMFILE, ENFILE, ENOBUFS).
@@ -138,7 +143,12 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let listener = &shared.listener;
-    match listener.place(peer.map(|peer| peer.ip())) {
+    let placed = if shared.overload.refuses() {
+        Err(Cut::Overload)
+    } else {
+        listener.place(peer.map(|peer| peer.ip()))
+    };
+    match placed {
         Ok(place) if listener.tls.is_some() => {
             tokio::spawn(handshake(stream, peer, place, shared.clone()));
         }
@@ -168,7 +178,8 @@ where
         Ok(turn) => turn,
         Err(why) => return listener.metrics.cut(why),
     };
-    let acceptor = tokio_rustls::TlsAcceptor::from(terminator.config());
+    let live = terminator.live();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::clone(&live.config));
     // Boxed, like the stream that comes of it: they are large, and moved.
     let accepting = Box::pin(acceptor.accept(stream));
     let accepted = tokio::select! {
@@ -184,9 +195,18 @@ where
                 _ if !protocols.h1 => Version::H2,
                 _ => Version::H1,
             };
-            let tls = describe(session);
+            let Ok(shown) = certificate(session, &live, terminator) else {
+                listener.metrics.handshake("", Handshake::Failed);
+                tracing::debug!(listener = %listener.name, ?peer, "a resumed session counts no more");
+                return;
+            };
+            let tls = describe(session, shown);
             listener.metrics.handshake(tls.version, Handshake::Ok);
-            serve(stream, version, Some(tls), (peer, place), &shared);
+            let connection = serve(stream, version, Some(tls), (peer, place), &shared);
+            if !Arc::ptr_eq(&live, &terminator.live()) {
+                // It was judged by rules that are gone, after everybody else was asked.
+                connection.state.order(Order::Drain);
+            }
         }
         Ok(Err(error)) => {
             listener.metrics.handshake("", Handshake::Failed);
@@ -228,7 +248,24 @@ const fn plain_version(protocols: Protocols) -> Version {
     }
 }
 
-fn describe(session: &rustls::ServerConnection) -> TlsSession {
+/// The certificate the client has shown, if it has. Whoever resumes a session has shown it some time
+/// ago, so it is judged anew.
+fn certificate(
+    session: &rustls::ServerConnection,
+    live: &Live,
+    terminator: &Arc<TlsTerminator>,
+) -> Result<Option<Box<Peer>>, ()> {
+    let (Some(trust), Some(chain)) = (&live.trust, session.peer_certificates()) else {
+        return Ok(None);
+    };
+    let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
+    if resumed && !trust.vouches(chain, crate::tls::now()) {
+        return Err(());
+    }
+    Peer::new(chain, trust, terminator).map(|peer| Some(Box::new(peer))).ok_or(())
+}
+
+fn describe(session: &rustls::ServerConnection, peer: Option<Box<Peer>>) -> TlsSession {
     TlsSession {
         version: match session.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
@@ -238,6 +275,7 @@ fn describe(session: &rustls::ServerConnection) -> TlsSession {
             suite.suite().as_str().unwrap_or("unknown").replace("TLS13_", "TLS_")
         }),
         sni: session.server_name().map(Into::into),
+        peer,
     }
 }
 
@@ -247,10 +285,11 @@ fn serve<S>(
     tls: Option<TlsSession>,
     (peer, mut place): (Option<SocketAddr>, Place),
     shared: &Shared,
-) where
+) -> Arc<Connection>
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Shared { gateway, registry, listener } = shared;
+    let Shared { gateway, registry, listener, .. } = shared;
     let connection = Arc::new(Connection::new(
         Arc::clone(&listener.name),
         listener.id,
@@ -265,5 +304,7 @@ fn serve<S>(
         connection.state.order(Order::Drain);
     }
     let (gateway, listener) = (Arc::clone(gateway), Arc::clone(listener));
+    let same = Arc::clone(&connection);
     connection::spawn(stream, version, gateway, listener, connection, registration);
+    same
 }

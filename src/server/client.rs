@@ -16,9 +16,10 @@ use http::HeaderValue;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{scan::Refusal, streams::Streams};
+use super::{peer::Peer, scan::Refusal, streams::Streams};
 use crate::{
-    config::model::Name,
+    admission::Buckets,
+    config::model::{Name, Rates},
     telemetry::metrics::{ListenerMetrics, Metrics},
 };
 
@@ -45,6 +46,8 @@ pub struct Connection {
     /// What upstreams are told of the connection, as lines; made when it is needed, given up while it
     /// idles.
     pub(crate) lines: Mutex<Option<Box<[u8]>>>,
+    /// Its bandwidth, on routes that limit it.
+    buckets: Mutex<Vec<Arc<Buckets>>>,
     /// The numbers of its listener, once they have been asked for.
     metrics: OnceLock<Option<Arc<ListenerMetrics>>>,
     /// What it is doing.
@@ -60,6 +63,8 @@ pub struct TlsSession {
     pub cipher: String,
     /// The name the client asked for.
     pub sni: Option<Box<str>>,
+    /// The certificate it has shown, where the listener asks for one.
+    pub peer: Option<Box<Peer>>,
 }
 
 /// What a connection is doing, and what it is asked to do.
@@ -157,9 +162,23 @@ impl Connection {
             peer_value,
             port_value: HeaderValue::from(local_port),
             lines: Mutex::new(None),
+            buckets: Mutex::default(),
             metrics: OnceLock::new(),
             state: ClientState::default(),
         }
+    }
+
+    /// Its part of the bandwidth with this id, at these rates.
+    pub(crate) fn buckets(&self, id: u64, rates: Rates) -> Arc<Buckets> {
+        let mut all = self.buckets.lock();
+        if let Some(known) = all.iter().find(|it| it.id() == id && it.rates() == rates) {
+            return Arc::clone(known);
+        }
+        // Those with other rates are of a configuration before.
+        all.retain(|it| it.id() != id);
+        let new = Arc::new(Buckets::with(id, rates, Instant::now()));
+        all.push(Arc::clone(&new));
+        new
     }
 
     /// The numbers of its listener, which are looked up once.
@@ -215,7 +234,12 @@ impl ClientState {
 
     /// When bytes last came in.
     pub(crate) fn last_active(&self) -> Instant {
-        *EPOCH + Duration::from_nanos(self.active.load(Ordering::Relaxed))
+        *EPOCH + Duration::from_nanos(self.last_active_nanos())
+    }
+
+    /// The same in nanoseconds since the epoch.
+    pub(crate) fn last_active_nanos(&self) -> u64 {
+        self.active.load(Ordering::Relaxed)
     }
 
     /// A head is (or is no longer) incomplete.
@@ -353,7 +377,12 @@ pub(crate) struct Ages {
 
 /// Nanoseconds since the epoch, at least 1.
 pub(crate) fn now_nanos() -> u64 {
-    nanos(Instant::now().saturating_duration_since(*EPOCH)).max(1)
+    nanos_of(Instant::now()).max(1)
+}
+
+/// Nanoseconds from the epoch to a moment after it.
+pub(crate) fn nanos_of(instant: Instant) -> u64 {
+    nanos(instant.saturating_duration_since(*EPOCH))
 }
 
 fn nanos(duration: Duration) -> u64 {

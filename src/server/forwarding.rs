@@ -17,6 +17,7 @@ use super::{
 use crate::{
     config::model::ClientIpFrom,
     http1::{write_field, write_line},
+    limit::fields,
     telemetry::exchange::{Exchange, Late},
 };
 
@@ -216,6 +217,9 @@ impl Own {
         if exchange.take_owed(Late::Answer) {
             self.write_id(text, exchange);
         }
+        if exchange.take_owed(Late::Limits) {
+            exchange.note(|outcome| fields::write(text, &outcome.limits));
+        }
         if let Some(via) = self.via.as_ref().filter(|_| exchange.take_owed(Late::Via)) {
             write_field(text, &VIA, &via.h11);
         }
@@ -225,6 +229,9 @@ impl Own {
     pub(crate) fn insert_answer(&self, headers: &mut HeaderMap, exchange: &Exchange) {
         if exchange.take_owed(Late::Answer) {
             headers.insert(self.request_id.clone(), exchange.id.to_header());
+        }
+        if exchange.take_owed(Late::Limits) {
+            exchange.note(|outcome| fields::insert(headers, &outcome.limits));
         }
         if let Some(via) = self.via.as_ref().filter(|_| exchange.take_owed(Late::Via)) {
             add_via(headers, via, Version::HTTP_11);

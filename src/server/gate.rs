@@ -17,7 +17,7 @@ use http::{
 
 pub(crate) use self::{
     fields::{Fields, Noted, check_h2 as check_h2_field},
-    names::{Rules, is_claim, is_override, may_pass},
+    names::{Rules, is_claim, is_override, is_written, may_pass},
 };
 use crate::{
     config::model::ListenerLimits,

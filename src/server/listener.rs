@@ -124,6 +124,12 @@ impl Listener {
         Ok(Place { _share: share, counted })
     }
 
+    /// How many of its places are taken, as a share.
+    #[allow(clippy::cast_precision_loss)] // a share
+    pub(crate) fn fullness(&self) -> f64 {
+        self.places.taken() as f64 / self.settings().max_connections.max(1) as f64
+    }
+
     /// Takes a turn at the TLS handshake.
     pub(crate) fn handshake(&self, peer: Option<IpAddr>) -> Result<Share, Cut> {
         let settings = self.settings();

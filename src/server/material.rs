@@ -1,13 +1,16 @@
-//! What the TLS listeners of one configuration need: the certificates from files and the local
-//! development CA. Read while compiling, handed to the listeners when they are bound or updated.
+//! What the TLS listeners of one configuration need: the certificates from files, the local
+//! development CA, and whose certificates clients may show. Read while compiling, handed to the listeners when they are bound or updated.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use super::{certs::CertStore, dev_ca::DevCa, tls::TlsTerminator};
+use super::{certs::CertStore, dev_ca::DevCa, tls::TlsTerminator, trust::Trust};
 use crate::config::{
     diagnostic::Diagnostic,
-    model::{self, Config, ListenerTls},
+    model::{self, Config, ListenerTls, Name},
 };
+
+/// By listener.
+type Trusts = BTreeMap<Name, Arc<Trust>>;
 
 /// Certificates of one configuration.
 #[derive(Clone, Debug)]
@@ -16,6 +19,8 @@ pub struct TlsMaterial {
     pub store: Arc<CertStore>,
     /// Made here, for listeners with `tls: dev` or `auto`.
     pub dev: Option<Arc<DevCa>>,
+    /// Whose certificates clients may show, by listener.
+    trusts: Trusts,
 }
 
 // === impl TlsMaterial ===
@@ -29,7 +34,15 @@ impl TlsMaterial {
         config: &Config,
         previous: Option<&Self>,
     ) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
-        let (store, warnings) = CertStore::load(&config.tls)?;
+        let (store, trusts) = (CertStore::load(&config.tls), trusts(config, previous));
+        let ((store, mut warnings), (trusts, more)) = match (store, trusts) {
+            (Ok(store), Ok(trusts)) => (store, trusts),
+            (store, trusts) => {
+                let found = store.err().into_iter().chain(trusts.err());
+                return Err(found.flatten().collect());
+            }
+        };
+        warnings.extend(more);
         let wants_dev = |listener: &&model::Listener| {
             matches!(listener.tls, ListenerTls::Dev | ListenerTls::Auto)
         };
@@ -40,23 +53,56 @@ impl TlsMaterial {
                 None => Some(Arc::new(open(listener)?)),
             },
         };
-        Ok((Self { store: Arc::new(store), dev }, warnings))
+        Ok((Self { store: Arc::new(store), dev, trusts }, warnings))
     }
 
     pub(super) fn terminator(
         &self,
+        name: &str,
         settings: &model::Listener,
         tls: &model::Tls,
     ) -> Option<Arc<TlsTerminator>> {
         (settings.tls != ListenerTls::None).then(|| {
             let (store, dev) = (Arc::clone(&self.store), self.dev.clone());
-            Arc::new(TlsTerminator::new(&settings.tls, settings.protocols, tls, store, dev))
+            let trust = self.trusts.get(name).cloned();
+            Arc::new(TlsTerminator::new(
+                &settings.tls,
+                settings.protocols,
+                tls,
+                store,
+                (dev, trust),
+            ))
         })
     }
 
-    pub(super) fn update(&self, terminator: &TlsTerminator) {
+    /// Whether clients are judged by other rules from now on.
+    pub(super) fn update(&self, name: &str, terminator: &TlsTerminator) -> bool {
         terminator.update(Arc::clone(&self.store), self.dev.clone());
+        terminator.trust(self.trusts.get(name).cloned())
     }
+}
+
+/// What each listener that asks for certificates accepts. Where its files say what they said before,
+/// nothing is new: sessions go on.
+fn trusts(
+    config: &Config,
+    previous: Option<&TlsMaterial>,
+) -> Result<(Trusts, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let mut trusts = Trusts::new();
+    let (mut warnings, mut errors) = (Vec::new(), Vec::new());
+    for (name, listener) in &config.listeners {
+        let Some(settings) = &listener.client_auth else { continue };
+        match Trust::load(settings) {
+            Ok((trust, found)) => {
+                warnings.extend(found);
+                let old = previous.and_then(|old| old.trusts.get(name));
+                let old = old.filter(|old| old.is_same(&trust)).cloned();
+                trusts.insert(Arc::clone(name), old.unwrap_or_else(|| Arc::new(trust)));
+            }
+            Err(found) => errors.extend(found),
+        }
+    }
+    if errors.is_empty() { Ok((trusts, warnings)) } else { Err(errors) }
 }
 
 fn open(listener: &model::Listener) -> Result<DevCa, Vec<Diagnostic>> {

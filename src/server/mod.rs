@@ -17,6 +17,8 @@ pub mod limits;
 pub(crate) mod linger;
 pub mod listener;
 pub mod material;
+pub(crate) mod overload;
+pub mod peer;
 pub(crate) mod registry;
 pub(crate) mod scan;
 pub(crate) mod shares;
@@ -24,6 +26,7 @@ pub mod signals;
 pub(crate) mod streams;
 pub mod systemd;
 pub mod tls;
+pub mod trust;
 pub(crate) mod wire;
 pub(crate) mod worker;
 
@@ -55,8 +58,11 @@ pub struct Server {
     workers: Mutex<Vec<Worker>>,
     count: usize,
     metrics: Arc<Metrics>,
-    listeners: Mutex<Listeners>,
+    listeners: Arc<Mutex<Listeners>>,
 }
+
+/// How full the listeners are, for who watches that.
+pub(crate) struct Fullness(Arc<Mutex<Listeners>>);
 
 #[derive(Default)]
 struct Listeners {
@@ -80,12 +86,12 @@ impl Server {
         metrics: Arc<Metrics>,
     ) -> io::Result<Self> {
         let threads: io::Result<Vec<_>> =
-            (0..workers).map(|index| Worker::start(index, Arc::clone(gateway))).collect();
+            (0..workers).map(|index| Worker::start(index, gateway, metrics.overload())).collect();
         Ok(Self {
             workers: Mutex::new(threads?),
             count: workers,
             metrics,
-            listeners: Mutex::new(Listeners::default()),
+            listeners: Arc::default(),
         })
     }
 
@@ -119,7 +125,7 @@ impl Server {
             let ours = listeners.by_name.values().any(|old| old.address == settings.address.value);
             match listener::bind(&settings.address.value, self.count, ours, inherited) {
                 Ok(sockets) => {
-                    let tls = prepared.material.terminator(settings, &config.tls);
+                    let tls = prepared.material.terminator(name, settings, &config.tls);
                     let listener = Listener::new(
                         Arc::clone(name),
                         settings.clone(),
@@ -138,15 +144,21 @@ impl Server {
     /// Accepts on what was prepared and drains what is gone.
     pub fn commit(&self, prepared: Prepared) {
         let mut listeners = self.listeners.lock();
-        let mut now = BTreeMap::new();
+        let (mut now, mut distrusted) = (BTreeMap::new(), Vec::new());
         for (listener, settings) in prepared.kept {
-            if let Some(terminator) = &listener.tls {
-                prepared.material.update(terminator);
+            if let Some(terminator) = &listener.tls
+                && prepared.material.update(&listener.name, terminator)
+            {
+                distrusted.push(Arc::clone(&listener));
             }
             listener.update(settings);
             now.insert(Arc::clone(&listener.name), listener);
         }
         let workers = self.workers.lock();
+        // Whoever is let in by other rules now has to come in again.
+        for listener in &distrusted {
+            workers.iter().for_each(|worker| worker.drain(Some(listener)));
+        }
         for (listener, sockets) in prepared.fresh {
             for (worker, socket) in workers.iter().zip(sockets.sockets) {
                 worker.accept(socket, Arc::clone(&listener));
@@ -188,9 +200,23 @@ impl Server {
         self.workers.lock().iter().map(Worker::connections).sum()
     }
 
+    /// How full the listeners are.
+    pub(crate) fn fullness(&self) -> Fullness {
+        Fullness(Arc::clone(&self.listeners))
+    }
+
     /// Ends the workers, and with them every connection.
     pub fn stop(&self) {
         self.workers.lock().iter_mut().for_each(Worker::stop);
+    }
+}
+
+// === impl Fullness ===
+
+impl Fullness {
+    /// The share of its places that the fullest has taken.
+    pub(crate) fn share(&self) -> f64 {
+        self.0.lock().by_name.values().map(|it| it.fullness()).fold(0.0, f64::max)
     }
 }
 

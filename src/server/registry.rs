@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use super::{
     client::{Ages, Connection, Order, now_nanos},
     listener::{Listener, Place},
+    overload::SHRUNK_IDLE,
 };
 use crate::{
     config::model::ListenerTimeouts,
@@ -94,14 +95,17 @@ impl Registry {
         }
     }
 
-    /// Ends what lasts too long and parks what is quiet.
-    pub(crate) fn sweep(&self) {
+    /// Ends what lasts too long and parks what is quiet. `short`: there are too many connections.
+    pub(crate) fn sweep(&self, short: bool) {
         let now = now_nanos();
         let mut orders = Vec::new();
         for entry in self.inner.lock().connections.values_mut() {
             let Entry { connection, listener, since, cut } = entry;
             connection.state.check_due(now);
-            let limits = listener.settings().timeouts;
+            let mut limits = listener.settings().timeouts;
+            if short {
+                limits.idle = limits.idle.min(SHRUNK_IDLE);
+            }
             let Some((order, why)) = judge(connection, *since, limits, now) else { continue };
             if let Some(why) = why.filter(|_| !*cut) {
                 *cut = true;

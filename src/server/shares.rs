@@ -56,6 +56,11 @@ pub(crate) fn client(ip: IpAddr) -> IpAddr {
 // === impl Shares ===
 
 impl Shares {
+    /// How many are taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
     /// Takes one for `client`; `None` counts in all only.
     pub(crate) fn take(
         self: &Arc<Self>,

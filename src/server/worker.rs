@@ -15,12 +15,14 @@ use std::{
 use tokio::{
     net::{TcpListener, UnixListener},
     sync::mpsc,
+    time::MissedTickBehavior,
 };
 
 use super::{
     accept,
     client::Order,
     listener::{Bound, Listener},
+    overload::{BEAT, Overload},
     registry::Registry,
 };
 use crate::gateway::Gateway;
@@ -62,6 +64,13 @@ enum Command {
     Stop,
 }
 
+/// What a worker works with.
+struct Shared {
+    gateway: Arc<Gateway>,
+    registry: Arc<Registry>,
+    overload: Arc<Overload>,
+}
+
 /// How often a worker looks at its connections.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -69,15 +78,23 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 impl Worker {
     /// Starts the thread.
-    pub(crate) fn start(index: usize, gateway: Arc<Gateway>) -> io::Result<Self> {
+    pub(crate) fn start(
+        index: usize,
+        gateway: &Arc<Gateway>,
+        overload: &Arc<Overload>,
+    ) -> io::Result<Self> {
         let (commands, receiver) = mpsc::unbounded_channel();
         let registry = Arc::new(Registry::default());
-        let its = Arc::clone(&registry);
+        let shared = Shared {
+            gateway: Arc::clone(gateway),
+            registry: Arc::clone(&registry),
+            overload: Arc::clone(overload),
+        };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread =
             std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
                 SHARD.with(|shard| shard.set(index));
-                runtime.block_on(run(receiver, gateway, its));
+                runtime.block_on(run(receiver, shared));
                 // Connections still open are dropped with the runtime.
                 runtime.shutdown_background();
             })?;
@@ -110,25 +127,25 @@ impl Worker {
     }
 }
 
-async fn run(
-    mut commands: mpsc::UnboundedReceiver<Command>,
-    gateway: Arc<Gateway>,
-    registry: Arc<Registry>,
-) {
+async fn run(mut commands: mpsc::UnboundedReceiver<Command>, shared: Shared) {
+    let Shared { gateway, registry, overload } = &shared;
     let mut sweep = tokio::time::interval(SWEEP);
+    let mut beat = tokio::time::interval(BEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             command = commands.recv() => match command {
                 Some(Command::Accept(socket, listener)) => {
-                    accept_on(socket, &listener, &gateway, &registry);
+                    accept_on(socket, &listener, &shared);
                 }
                 Some(Command::Stop) | None => break,
             },
             _ = sweep.tick() => {
-                registry.sweep();
+                registry.sweep(overload.frees());
                 gateway.current().sweep_pools(shard());
                 give_back();
             }
+            due = beat.tick() => overload.beat(shard(), due.elapsed()),
         }
     }
 }
@@ -140,16 +157,12 @@ fn give_back() {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(1 << 20)));
 }
 
-fn accept_on(
-    socket: Bound,
-    listener: &Arc<Listener>,
-    gateway: &Arc<Gateway>,
-    registry: &Arc<Registry>,
-) {
+fn accept_on(socket: Bound, listener: &Arc<Listener>, shared: &Shared) {
     let shared = accept::Shared {
-        gateway: Arc::clone(gateway),
-        registry: Arc::clone(registry),
+        gateway: Arc::clone(&shared.gateway),
+        registry: Arc::clone(&shared.registry),
         listener: Arc::clone(listener),
+        overload: Arc::clone(&shared.overload),
     };
     let result = match socket {
         Bound::Tcp(socket) => TcpListener::from_std(socket)

@@ -2,6 +2,7 @@
 //! where is decided by the configuration; how a line looks is in `line`, how it gets to the file
 //! in `writer`.
 
+mod date;
 mod escape;
 mod line;
 mod writer;

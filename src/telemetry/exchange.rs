@@ -15,12 +15,16 @@ use std::{
 
 use http::{HeaderValue, Method, Uri, Version};
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::request_id::RequestId;
 use crate::{
-    config::model::{ErrorFormat, Name},
+    admission::Permit,
+    auth::Claims,
+    config::model::{Class, ErrorFormat, Name},
     error::Reason,
+    limit::Told,
     routing::PathPattern,
     server::{
         client::{Connection, Upgrade, now_nanos},
@@ -38,6 +42,8 @@ pub struct RouteInfo {
     pub errors: ErrorFormat,
     /// Write an access log line.
     pub access_log: bool,
+    /// How much its requests matter, until more is known of one.
+    pub class: Class,
     /// Shown in logs.
     pub labels: BTreeMap<String, String>,
 }
@@ -54,6 +60,8 @@ pub struct Exchange {
     sent: AtomicBool,
     /// What of our own is still to be written, see [`Late`].
     late: AtomicU8,
+    /// How much it matters, see [`Class`].
+    class: AtomicU8,
     /// Whose the bytes after an upgrade request are has been decided.
     decided: AtomicBool,
     /// What became of it.
@@ -70,10 +78,12 @@ pub(crate) enum Late {
     Answer = 2,
     /// Among these is a `Via`.
     Via = 4,
+    /// What limits say of it, into whatever form the head of the answer has.
+    Limits = 8,
 }
 
 /// What became of a request; filled on the way.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Outcome {
     /// Why the gateway failed it.
     pub reason: Option<Reason>,
@@ -85,6 +95,16 @@ pub struct Outcome {
     pub endpoint: Option<Name>,
     /// Tries made.
     pub tries: u32,
+    /// Who it is from.
+    pub consumer: Option<Name>,
+    /// What the issuer says of them.
+    pub(crate) claims: Option<Arc<Claims>>,
+    /// What is told of limits.
+    pub(crate) limits: SmallVec<[Told; 1]>,
+    /// Places it takes up until its end.
+    pub(crate) held: Vec<Permit>,
+    /// Its query may hold a secret.
+    pub private_query: bool,
     /// Time from sending to the upstream until its response head, of the last try.
     pub upstream_time: Option<Duration>,
 }
@@ -134,6 +154,7 @@ impl Exchange {
     /// An exchange whose outcome is still open.
     pub fn new(head: Head) -> Self {
         Self {
+            class: AtomicU8::new(head.route.class as u8),
             head,
             bytes_in: AtomicU64::new(0),
             progress: AtomicU64::new(0),
@@ -142,6 +163,37 @@ impl Exchange {
             decided: AtomicBool::new(false),
             outcome: Mutex::new(Outcome::default()),
         }
+    }
+
+    /// An exchange nobody waits for, of what the gateway itself asks or copies because of this one: what
+    /// becomes of that must not stand in the record of the request. Its time runs from `started`.
+    pub(crate) fn detached(&self, started: Instant, grpc: bool, trailers: bool) -> Arc<Self> {
+        let from = &self.connection;
+        let listener = Arc::clone(&from.listener);
+        let connection =
+            Connection::new(listener, from.listener_id, from.peer, from.local_port, None);
+        // The exchange ends it.
+        connection.state.begin_request();
+        Arc::new(Self::new(Head {
+            id: self.id.clone(),
+            started,
+            started_unix: self.started_unix,
+            connection: Arc::new(connection),
+            client_ip: self.client_ip,
+            trusted: self.trusted,
+            method: self.method.clone(),
+            authority: self.authority.clone(),
+            host: Arc::clone(&self.host),
+            uri: self.uri.clone(),
+            // Its connection has no sweep: its limits have timers of their own.
+            version: Version::HTTP_2,
+            user_agent: None,
+            grpc,
+            accept: None,
+            route: Arc::clone(&self.route),
+            pattern: None,
+            hop: HopRequest { trailers, ..HopRequest::default() },
+        }))
     }
 
     /// Leaves fields to whoever writes the head.
@@ -166,7 +218,46 @@ impl Exchange {
         change(&mut self.outcome.lock());
     }
 
-    /// Takes the outcome for the record.
+    /// Has the client told of a limit.
+    #[inline(always)]
+    pub(crate) fn tell(&self, told: Told) {
+        self.note(|outcome| outcome.limits.push(told));
+        self.owe(Late::Limits);
+    }
+
+    /// Looks something up in the outcome so far.
+    pub(crate) fn with_outcome<T>(&self, look: impl FnOnce(&Outcome) -> T) -> T {
+        look(&self.outcome.lock())
+    }
+
+    /// How much it matters, as far as is known.
+    pub(crate) fn class(&self) -> Class {
+        Class::ALL.get(usize::from(self.class.load(Ordering::Relaxed))).copied().unwrap_or_default()
+    }
+
+    /// Now it is known.
+    pub(crate) fn set_class(&self, class: Class) {
+        self.class.store(class as u8, Ordering::Relaxed);
+    }
+
+    /// How long the upstream has taken for the head of its answer. It is not held against it that a
+    /// client took its time to send the body.
+    pub(crate) fn upstream_latency(&self) -> Option<Duration> {
+        let whole = self.with_outcome(|outcome| outcome.upstream_time)?;
+        Some(match self.upload_age() {
+            Some((since_end, true)) => whole.min(since_end),
+            Some((_, false)) | None => whole,
+        })
+    }
+
+    /// Has the record written, and gives back what is held until then. It stays where it is: it is large.
+    pub(crate) fn conclude(&self, record: impl FnOnce(&mut Outcome)) {
+        let outcome = &mut *self.outcome.lock();
+        record(outcome);
+        outcome.held.clear();
+    }
+
+    /// Takes the outcome.
     pub fn take_outcome(&self) -> Outcome {
         std::mem::take(&mut *self.outcome.lock())
     }

@@ -6,11 +6,16 @@
 //! values without a separator, so that route `a` with upstream `bc` and route `ab` with upstream
 //! `c` would be one series.
 
+mod admission;
+mod asked;
+mod decisions;
 mod families;
 mod histogram;
+mod keys;
 mod listener;
 mod process;
 mod route;
+mod stores;
 mod upstream;
 
 #[cfg(test)]
@@ -34,14 +39,20 @@ use prometheus::{
 };
 use tokio::time::Instant;
 
-use self::{families::Scrape, histogram::Buckets};
+pub(crate) use self::process::open_fds;
 pub use self::{
+    admission::Limited,
+    asked::{Asked, Question},
+    decisions::{Decisions, Verdict},
     families::{FAMILIES, Family, Kind},
+    keys::KeysMetrics,
     listener::{ConnectionGuard, Cut, Handshake, ListenerMetrics, Protocol},
     route::{MirrorResult, Observation, RouteMetrics},
+    stores::{Alone, Degraded, StoreCall, StoreMetrics},
     upstream::{EndpointMetrics, UpstreamMetrics},
 };
-use crate::config::model::Name;
+use self::{families::Scrape, histogram::Buckets};
+use crate::{config::model::Name, server::overload::Overload};
 
 /// How long the series of a vanished route stay.
 pub const KEEP_VANISHED: Duration = Duration::from_secs(300);
@@ -58,12 +69,19 @@ pub struct Metrics {
 struct Numbers {
     routes: RwLock<BTreeMap<Name, Slot>>,
     upstreams: Mutex<BTreeMap<Name, Weak<UpstreamMetrics>>>,
+    /// By policy.
+    asked: Mutex<BTreeMap<Name, Weak<Asked>>>,
+    /// By where they come from.
+    keys: Mutex<BTreeMap<Name, Weak<KeysMetrics>>>,
+    stores: Mutex<BTreeMap<Name, Weak<StoreMetrics>>>,
     /// By id; only ever grows.
     listeners: ArcSwap<Vec<Arc<ListenerMetrics>>>,
     buckets: ArcSwap<Buckets>,
     config: Mutex<ConfigState>,
     certificates: Mutex<BTreeMap<String, i64>>,
     log_dropped: Arc<AtomicU64>,
+    limited: Mutex<Vec<Limited>>,
+    overload: Arc<Overload>,
 }
 
 #[derive(Debug)]
@@ -78,6 +96,9 @@ struct ConfigState {
     refused: u64,
     last_ok: Option<bool>,
     applied_at: Option<f64>,
+    rolled_back: bool,
+    /// Files and how many routes they have.
+    quarantined: Vec<(String, usize)>,
     /// Hash and version.
     info: Option<(String, String)>,
 }
@@ -96,11 +117,16 @@ impl Metrics {
         let numbers = Arc::new(Numbers {
             routes: RwLock::default(),
             upstreams: Mutex::default(),
+            asked: Mutex::default(),
+            keys: Mutex::default(),
+            stores: Mutex::default(),
             listeners: ArcSwap::default(),
             buckets: ArcSwap::from_pointee(Buckets::new(buckets)),
             config: Mutex::default(),
             certificates: Mutex::default(),
             log_dropped: Arc::default(),
+            limited: Mutex::default(),
+            overload: Arc::default(),
         });
         let registry = Registry::new();
         let descs = FAMILIES.iter().map(Family::desc).collect();
@@ -151,6 +177,42 @@ impl Metrics {
         new
     }
 
+    /// The questions of a policy; the same as long as somebody holds them.
+    pub fn asked(&self, policy: &Name) -> Arc<Asked> {
+        let mut asked = self.numbers.asked.lock();
+        asked.retain(|_, known| known.strong_count() > 0);
+        if let Some(known) = asked.get(policy).and_then(Weak::upgrade) {
+            return known;
+        }
+        let new = Arc::new(Asked::new(Arc::clone(policy)));
+        asked.insert(Arc::clone(policy), Arc::downgrade(&new));
+        new
+    }
+
+    /// The numbers of the keys from there; the same as long as somebody holds them.
+    pub fn keys(&self, source: &Name) -> Arc<KeysMetrics> {
+        let mut keys = self.numbers.keys.lock();
+        keys.retain(|_, known| known.strong_count() > 0);
+        if let Some(known) = keys.get(source).and_then(Weak::upgrade) {
+            return known;
+        }
+        let new = Arc::new(KeysMetrics::new(Arc::clone(source)));
+        keys.insert(Arc::clone(source), Arc::downgrade(&new));
+        new
+    }
+
+    /// The numbers of a store; the same as long as somebody holds them.
+    pub fn store(&self, name: &Name) -> Arc<StoreMetrics> {
+        let mut stores = self.numbers.stores.lock();
+        stores.retain(|_, known| known.strong_count() > 0);
+        if let Some(known) = stores.get(name).and_then(Weak::upgrade) {
+            return known;
+        }
+        let new = Arc::new(StoreMetrics::new(Arc::clone(name)));
+        stores.insert(Arc::clone(name), Arc::downgrade(&new));
+        new
+    }
+
     /// The numbers of a listener; the same for as long as the process runs.
     pub fn listener(&self, name: &Name) -> Arc<ListenerMetrics> {
         // The map of routes serves as the lock: this is as rare as a reload.
@@ -198,9 +260,29 @@ impl Metrics {
         *(if applied { &mut config.applied } else { &mut config.refused }) += 1;
     }
 
+    /// Whether an earlier configuration was put back.
+    pub fn rolled_back(&self, back: bool) {
+        self.numbers.config.lock().rolled_back = back;
+    }
+
+    /// The broken files that are kept apart, and how many routes each has.
+    pub fn set_quarantined(&self, quarantined: Vec<(String, usize)>) {
+        self.numbers.config.lock().quarantined = quarantined;
+    }
+
     /// When the certificates of these hosts expire, in seconds since 1970.
     pub fn set_certificates(&self, expiries: impl IntoIterator<Item = (String, i64)>) {
         *self.numbers.certificates.lock() = expiries.into_iter().collect();
+    }
+
+    /// How much too much there is to do.
+    pub(crate) fn overload(&self) -> &Arc<Overload> {
+        &self.numbers.overload
+    }
+
+    /// The limits on concurrency there are.
+    pub fn set_limited(&self, limited: Vec<Limited>) {
+        *self.numbers.limited.lock() = limited;
     }
 
     /// The counter of access log lines that were lost.
@@ -232,11 +314,19 @@ impl Collector for Numbered {
         self.numbers.routes.read().values().for_each(|slot| slot.metrics.scrape(&mut out));
         let upstreams = self.numbers.upstreams.lock().clone();
         upstreams.values().filter_map(Weak::upgrade).for_each(|it| it.scrape(&mut out));
+        let asked = self.numbers.asked.lock().clone();
+        asked.values().filter_map(Weak::upgrade).for_each(|it| it.scrape(&mut out));
+        let keys = self.numbers.keys.lock().clone();
+        keys.values().filter_map(Weak::upgrade).for_each(|it| it.scrape(&mut out));
+        let stores = self.numbers.stores.lock().clone();
+        stores.values().filter_map(Weak::upgrade).for_each(|it| it.scrape(&mut out));
         self.numbers.listeners.load().iter().for_each(|listener| listener.scrape(&mut out));
         self.numbers.config.lock().scrape(&mut out);
         for (host, expiry) in &*self.numbers.certificates.lock() {
             out.gauge(families::CERTIFICATE, &[host], *expiry as f64);
         }
+        admission::scrape_overload(&self.numbers.overload, &mut out);
+        self.numbers.limited.lock().iter().for_each(|limited| limited.scrape(&mut out));
         let dropped = self.numbers.log_dropped.load(Relaxed);
         out.counter(families::LOG_DROPPED, &[], dropped as f64);
         out.gauge(families::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
@@ -257,6 +347,10 @@ impl ConfigState {
         }
         if let Some(at) = self.applied_at {
             out.gauge(families::RELOAD_TIME, &[], at);
+        }
+        out.gauge(families::ROLLED_BACK, &[], f64::from(u8::from(self.rolled_back)));
+        for (file, routes) in &self.quarantined {
+            out.gauge(families::QUARANTINED, &[file], *routes as f64);
         }
         if let Some((hash, version)) = &self.info {
             out.gauge(families::CONFIG_INFO, &[hash, version], 1.0);

@@ -11,7 +11,7 @@ use super::{
     request_id::RequestId,
 };
 use crate::{
-    config::model::ErrorFormat,
+    config::model::{Class, ErrorFormat},
     server::{
         client::{Connection, TlsSession},
         forwarding::HopRequest,
@@ -25,6 +25,7 @@ pub(crate) fn head() -> Head {
         version: "TLSv1.3",
         cipher: "TLS_AES_128_GCM_SHA256".into(),
         sni: Some("shop.example.com".into()),
+        peer: None,
     };
     Head {
         id: RequestId::accept(&id).expect("a UUID is fit"),
@@ -50,5 +51,6 @@ pub(crate) fn head() -> Head {
 /// A route's part of a record.
 pub(crate) fn route(name: &str, errors: ErrorFormat) -> Arc<RouteInfo> {
     let labels = BTreeMap::from([("team".to_owned(), "checkout".to_owned())]);
-    Arc::new(RouteInfo { name: name.into(), errors, access_log: true, labels })
+    let class = Class::default();
+    Arc::new(RouteInfo { name: name.into(), errors, access_log: true, class, labels })
 }

@@ -98,7 +98,7 @@ pub(crate) fn identity(
 pub(crate) fn read_chain(
     file: &Located<PathBuf>,
 ) -> Result<Vec<CertificateDer<'static>>, Diagnostic> {
-    let pem = read(file)?;
+    let pem = read(file, LARGEST_FILE)?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match chain {
         Ok(chain) if !chain.is_empty() => Ok(chain),
@@ -112,7 +112,7 @@ pub(crate) fn read_chain(
 
 /// The first key of a PEM file.
 fn read_key(file: &Located<PathBuf>) -> Result<PrivateKeyDer<'static>, Diagnostic> {
-    let pem = read(file)?;
+    let pem = read(file, LARGEST_FILE)?;
     if contains(&pem, b"ENCRYPTED PRIVATE KEY") || contains(&pem, b"Proc-Type: 4,ENCRYPTED") {
         return Err(problem(file, "the key is encrypted")
             .help("decrypt it first: openssl pkey -in encrypted.pem -out key.pem"));
@@ -125,7 +125,7 @@ fn read_key(file: &Located<PathBuf>) -> Result<PrivateKeyDer<'static>, Diagnosti
 }
 
 /// The bytes of a file, or of the setting itself where a variable put the PEM there.
-fn read(file: &Located<PathBuf>) -> Result<Vec<u8>, Diagnostic> {
+pub(crate) fn read(file: &Located<PathBuf>, largest: u64) -> Result<Vec<u8>, Diagnostic> {
     if inline(&file.value) {
         return Ok(file.value.as_os_str().as_encoded_bytes().to_vec());
     }
@@ -134,7 +134,7 @@ fn read(file: &Located<PathBuf>) -> Result<Vec<u8>, Diagnostic> {
     if !meta.is_file() {
         return Err(problem(file, "not a file"));
     }
-    if meta.len() > LARGEST_FILE {
+    if meta.len() > largest {
         return Err(problem(file, "too large for a PEM file"));
     }
     std::fs::read(&file.value).map_err(|e| problem(file, &e.to_string()))
@@ -188,7 +188,7 @@ fn dns_names(cert: &X509Certificate<'_>) -> Vec<String> {
         .collect()
 }
 
-fn date(unix: i64) -> String {
+pub(crate) fn date(unix: i64) -> String {
     let since = Duration::from_secs(u64::try_from(unix).unwrap_or(0));
     // 9999-12-31, the "no end" of X.509 and the last day httpdate can write.
     httpdate::fmt_http_date(UNIX_EPOCH + since.min(Duration::from_secs(253_402_300_799)))
@@ -199,7 +199,7 @@ fn problem(file: &Located<PathBuf>, what: &str) -> Diagnostic {
 }
 
 /// A path as it may be printed; PEM text in its place is not.
-fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     if inline(path) { "«redacted»".to_owned() } else { path.display().to_string() }
 }
 

@@ -90,6 +90,11 @@ impl Learned {
         self.latency.get_or_init(|| Usual::new(now)).quantile(share, now)
     }
 
+    /// The same as far as it is measured anyway.
+    pub(crate) fn known(&self, share: f64, now: Instant) -> Option<Duration> {
+        self.latency.get()?.quantile(share, now)
+    }
+
     /// A good try took so long.
     pub(crate) fn took(&self, time: Duration, now: Instant) {
         if let Some(latency) = self.latency.get() {

@@ -1,7 +1,10 @@
 //! A connection for one try: one that waits in the pool of the endpoint, or a new one. Stands between
 //! the choice of an endpoint and the exchange over the connection.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -15,6 +18,7 @@ use super::{
     wish::Wish,
 };
 use crate::{
+    config::model::Timeouts,
     error::{Error, Reason},
     telemetry::exchange::Exchange,
 };
@@ -25,13 +29,20 @@ pub(super) enum Checkout {
     H2(Lease),
 }
 
-/// A connection to some endpoint. One that cannot be connected to has not seen the request, so
-/// the next is asked.
+/// How long a try waits for a connection: as long as the upstream says, unless the route says less.
+pub(super) fn connect_limit(endpoint: &Endpoint, timeouts: &Timeouts) -> Duration {
+    let own = [timeouts.connect, timeouts.per_try].into_iter().flatten();
+    own.fold(endpoint.shape.connect_timeout, Duration::min)
+}
+
+/// A connection to some endpoint, which one, and since when it was asked for. One that cannot be
+/// connected to has not seen the request, so the next is asked.
 pub(super) async fn reach(
     upstream: &Arc<Upstream>,
     mut first: Option<usize>,
     exchange: &Exchange,
-) -> Result<(Arc<Endpoint>, Checkout), Error> {
+    timeouts: &Timeouts,
+) -> Result<(usize, Instant, Checkout), Error> {
     let mut tried: smallvec::SmallVec<[usize; 4]> = smallvec::SmallVec::new();
     let mut last = None;
     while tried.len() < upstream.endpoints.len() {
@@ -42,8 +53,9 @@ pub(super) async fn reach(
                 Err(error) => return Err(last.unwrap_or(error)),
             },
         };
-        match checkout(endpoint, exchange).await {
-            Ok(checkout) => return Ok((Arc::clone(endpoint), checkout)),
+        let begun = Instant::now();
+        match checkout(endpoint, exchange, timeouts).await {
+            Ok(checkout) => return Ok((at, begun, checkout)),
             Err(error) => {
                 tried.push(at);
                 last = Some(error);
@@ -57,19 +69,26 @@ pub(super) async fn reach(
 pub(super) async fn checkout(
     endpoint: &Arc<Endpoint>,
     exchange: &Exchange,
+    timeouts: &Timeouts,
 ) -> Result<Checkout, Error> {
     if !endpoint.wants_h2(exchange.grpc) {
         if let Some(connection) = endpoint.pool.take(Instant::now()) {
             note_try(exchange, endpoint);
             return Ok(Checkout::H1(connection));
         }
-        return open(endpoint, exchange).await;
+        return open(endpoint, exchange, connect_limit(endpoint, timeouts)).await;
     }
     if let Some(lease) = endpoint.pool.take_h2() {
         note_try(exchange, endpoint);
         return Ok(Checkout::H2(lease));
     }
-    let _opening = endpoint.pool.opening().await;
+    // Another request may be opening one. It does so in its own time: who waits for it waits no longer
+    // than for a connection of its own, and opens one in what is left of that when it has failed.
+    let due = Instant::now() + connect_limit(endpoint, timeouts);
+    let Ok(_opening) = tokio::time::timeout_at(due, endpoint.pool.opening()).await else {
+        note_try(exchange, endpoint);
+        return Err(connect::late(endpoint));
+    };
     if let Some(lease) = endpoint.pool.take_h2() {
         note_try(exchange, endpoint);
         return Ok(Checkout::H2(lease));
@@ -81,14 +100,18 @@ pub(super) async fn checkout(
         note_try(exchange, endpoint);
         return Ok(Checkout::H2(lease));
     }
-    open(endpoint, exchange).await
+    open(endpoint, exchange, due.saturating_duration_since(Instant::now())).await
 }
 
-/// A new connection to this endpoint.
-pub(super) async fn open(endpoint: &Arc<Endpoint>, exchange: &Exchange) -> Result<Checkout, Error> {
+/// A new connection to this endpoint, within this time.
+pub(super) async fn open(
+    endpoint: &Arc<Endpoint>,
+    exchange: &Exchange,
+    limit: Duration,
+) -> Result<Checkout, Error> {
     let want = if endpoint.wants_h2(exchange.grpc) { Want::H2 } else { Want::Any };
     note_try(exchange, endpoint);
-    Ok(match connect::open(endpoint, want).await? {
+    Ok(match connect::open(endpoint, want, limit).await? {
         Opened::H1(connection) => Checkout::H1(connection),
         Opened::H2(lease) => {
             endpoint.speaks_h2.store(true, Ordering::Relaxed);

@@ -70,11 +70,15 @@ pub(super) fn choose<'u>(
     }
 }
 
+/// Whether there is any endpoint to choose, or what a request is told. Takes no turn of a round.
+pub(crate) fn possible(upstream: &Upstream) -> Result<(), Error> {
+    if has_other(upstream, &[]) { Ok(()) } else { Err(none(upstream)) }
+}
+
 /// Whether there is an endpoint that this request has not tried. Takes no turn of a round.
 pub(super) fn has_other(upstream: &Upstream, tried: &[usize]) -> bool {
-    let all = uses_all(upstream);
-    let other = |at| !tried.contains(&at) && (all || upstream.endpoints[at].vitals.is_in());
-    serving(upstream).any(other)
+    let seen = Seen { upstream, tried, all: uses_all(upstream) };
+    serving(upstream).any(|at| seen.usable(at))
 }
 
 /// Whether none is healthy, and all are used then. That a request has tried all healthy ones does

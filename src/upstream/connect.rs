@@ -1,7 +1,7 @@
 //! Opening a connection to an endpoint: address, TCP or Unix socket, TLS, HTTP handshake, all
 //! within one connect limit.
 
-use std::{fmt, io, net::SocketAddr, pin::Pin, sync::Arc};
+use std::{fmt, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use rustix::io::Errno;
 use rustls::ClientConfig;
@@ -50,41 +50,53 @@ pub(crate) enum Want {
     Any,
 }
 
-/// Opens a connection within the endpoint's connect limit. Boxed: the future is large, and a request
+/// Opens a connection within this time. Boxed: the future is large, and a request
 /// that finds a pooled connection must not carry it about.
 pub(crate) fn open(
     endpoint: &Arc<Endpoint>,
     want: Want,
+    limit: Duration,
 ) -> Pin<Box<dyn Future<Output = Result<Opened, Error>> + Send + '_>> {
-    Box::pin(open_in_time(endpoint, want))
+    Box::pin(open_in_time(endpoint, want, limit))
 }
 
-async fn open_in_time(endpoint: &Arc<Endpoint>, want: Want) -> Result<Opened, Error> {
-    let permit = endpoint.permit().await?;
-    match tokio::time::timeout(endpoint.shape.connect_timeout, greet(endpoint, want, permit)).await
-    {
+async fn open_in_time(
+    endpoint: &Arc<Endpoint>,
+    want: Want,
+    limit: Duration,
+) -> Result<Opened, Error> {
+    let permit = endpoint.permit(limit).await?;
+    match tokio::time::timeout(limit, greet(endpoint, want, permit, limit)).await {
         Ok(result) => result,
-        Err(_) => Err(Error::new(
-            Reason::ConnectTimeout,
-            format!("{} did not connect in time", endpoint.name),
-        )),
+        Err(_) => Err(late(endpoint)),
     }
+}
+
+/// There was no connection in time.
+pub(super) fn late(endpoint: &Endpoint) -> Error {
+    Error::new(Reason::ConnectTimeout, format!("{} did not connect in time", endpoint.name))
 }
 
 async fn greet(
     endpoint: &Arc<Endpoint>,
     want: Want,
     permit: OwnedSemaphorePermit,
+    limit: Duration,
 ) -> Result<Opened, Error> {
-    match dial(endpoint, want).await? {
+    match dial(endpoint, want, limit).await? {
         Dialled { io, h2: true } => handshake(endpoint, io, permit).await,
         Dialled { io, h2: false } => Ok(Opened::H1(Connection::new(io, permit))),
     }
 }
 
 /// Opens a socket, with TLS if there is to be any. Health checks, which are neither pooled nor counted
-/// among the endpoint's connections, come in here. Whoever calls sets the limit.
-pub(super) async fn dial(endpoint: &Endpoint, want: Want) -> Result<Dialled, Error> {
+/// among the endpoint's connections, come in here. Whoever calls keeps the limit, which several
+/// addresses share.
+pub(super) async fn dial(
+    endpoint: &Endpoint,
+    want: Want,
+    limit: Duration,
+) -> Result<Dialled, Error> {
     match &endpoint.shape.target {
         Target::Unix(path) => {
             let stream =
@@ -92,13 +104,13 @@ pub(super) async fn dial(endpoint: &Endpoint, want: Want) -> Result<Dialled, Err
             secure(endpoint, want, stream).await
         }
         Target::Tcp { port, .. } => {
-            let stream = connect_tcp(endpoint, *port).await?;
+            let stream = connect_tcp(endpoint, *port, limit).await?;
             secure(endpoint, want, stream).await
         }
     }
 }
 
-async fn connect_tcp(endpoint: &Endpoint, port: u16) -> Result<TcpStream, Error> {
+async fn connect_tcp(endpoint: &Endpoint, port: u16, limit: Duration) -> Result<TcpStream, Error> {
     let Some(resolved) = &endpoint.resolved else {
         return Err(Error::new(Reason::Internal, "an endpoint without an address"));
     };
@@ -115,9 +127,9 @@ async fn connect_tcp(endpoint: &Endpoint, port: u16) -> Result<TcpStream, Error>
         let address = addresses[(start + step) % addresses.len()];
         // A silent address must leave time for the others.
         let left = u32::try_from(addresses.len() - step).unwrap_or(u32::MAX);
-        let limit = endpoint.shape.connect_timeout / left;
+        let share = limit / left;
         let connect = TcpStream::connect(SocketAddr::new(address, port));
-        match tokio::time::timeout(limit, connect).await {
+        match tokio::time::timeout(share, connect).await {
             Ok(Ok(stream)) => {
                 // It fails only on a socket that is gone, which the first write will tell.
                 let _ = stream.set_nodelay(true);

@@ -4,12 +4,12 @@
 use std::{pin::Pin, sync::Arc};
 
 use super::{
-    attempt::{explain, explain_h2, within},
-    forward::{Line, Settings, judge},
+    attempt::{explain, within},
+    forward::{Settings, judge},
     http1::Connection,
     http2::Lease,
+    line::Line,
     outgoing,
-    response_body::Source,
 };
 use crate::{
     error::Error,
@@ -22,12 +22,12 @@ use crate::{
     telemetry::exchange::Late,
 };
 
-/// Sends a request over an idle connection.
+/// Sends a request over an idle connection. It is boxed here already, as it is moved a few times.
 pub(super) fn direct(
     settings: &Arc<Settings>,
     line: Line,
     connection: Box<Connection>,
-    mut request: Request,
+    mut request: Box<Request>,
 ) -> BoxFuture<Error> {
     let Line { exchange, in_flight, .. } = &line;
     outgoing::for_h1(&mut request, &in_flight.0, in_flight.host(), &exchange.hop);
@@ -43,8 +43,7 @@ pub(super) fn direct(
     Box::pin(async move {
         // Where it is, not in a place of its own beside it.
         let sending = Pin::new(&mut sending);
-        let sent = within(settings.timeouts, &line.exchange, (line.now, true), sending).await?;
-        let sent = sent.map(|response| response.map(Source::H1));
+        let sent = within(&settings.timeouts, &line.exchange, line.clock(), sending).await?;
         let sent = sent.map_err(|failed| explain(failed, &line.in_flight.0, &line.exchange));
         match judge(sent, &line.exchange, line.now) {
             Ok(response) => settings.answer_to(response, line),
@@ -73,16 +72,15 @@ pub(super) fn direct_h2(
     match lease.send(request, Interim::new(Arc::clone(exchange))) {
         Ok(mut sending) => Box::pin(async move {
             let sending = Pin::new(&mut sending);
-            let sent = within(settings.timeouts, &line.exchange, (line.now, true), sending).await?;
-            let sent = sent.map(|response| response.map(Source::H2));
-            let sent = sent.map_err(|failed| explain_h2(failed, &line.in_flight.0, &line.exchange));
+            let sent = within(&settings.timeouts, &line.exchange, line.clock(), sending).await?;
+            let sent = sent.map_err(|failed| explain(failed, &line.in_flight.0, &line.exchange));
             match judge(sent, &line.exchange, line.now) {
                 Ok(response) => settings.answer_to(response, line),
                 Err(failure) => Box::pin(settings.once_more_for(failure, line)).await,
             }
         }),
         Err(failed) => {
-            let failure = explain_h2(failed, &in_flight.0, exchange);
+            let failure = explain(failed, &in_flight.0, exchange);
             Box::pin(async move { settings.once_more_for(failure, line).await })
         }
     }

@@ -16,9 +16,13 @@ use parking_lot::Mutex;
 use tokio::{runtime::Handle, sync::watch};
 
 use self::lookup::{Answer, Failure, Lookup};
+pub(crate) use self::records::Service;
 use crate::error::Reason;
 
 mod lookup;
+mod records;
+#[cfg(test)]
+pub(crate) mod served;
 
 /// Bounds on what a record may ask for.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -210,7 +214,7 @@ async fn keep_fresh(entry: Weak<Resolved>, ready: watch::Sender<bool>, lookup: A
             Ok(Answer { addresses, ttl }) => {
                 failures = 0;
                 entry.learn(Ok(addresses));
-                ttl.clamp(SHORTEST, LONGEST)
+                bounded(ttl)
             }
             Err(failure) => {
                 entry.learn(Err(failure));
@@ -228,13 +232,23 @@ async fn keep_fresh(entry: Weak<Resolved>, ready: watch::Sender<bool>, lookup: A
     }
 }
 
+/// The pause after so many failures in a row.
+pub(crate) fn pause(failures: u32) -> Duration {
+    jitter(back_off(failures))
+}
+
 /// 1, 2, 4 … seconds after the first, second, third … failure in a row.
 fn back_off(failures: u32) -> Duration {
     SHORTEST.saturating_mul(1 << failures.saturating_sub(1).min(8)).min(LONGEST_RETRY)
 }
 
+/// How long a record is kept that asks for this.
+pub(crate) fn bounded(ttl: Duration) -> Duration {
+    ttl.clamp(SHORTEST, LONGEST)
+}
+
 /// ±10 %, so that the hosts of one file, or many gateways, do not ask in step.
-fn jitter(wait: Duration) -> Duration {
+pub(crate) fn jitter(wait: Duration) -> Duration {
     wait.mul_f64(0.9 + 0.2 * f64::from(rand::random::<u16>()) / f64::from(u16::MAX))
 }
 

@@ -50,6 +50,8 @@ pub struct Endpoint {
 pub struct Shape {
     /// What it connects to.
     pub target: Target,
+    /// What it is called where that is not the host it connects to.
+    pub host: Option<String>,
     /// HTTP version.
     pub protocol: Wire,
     /// TLS settings, if it is spoken to in TLS.
@@ -134,8 +136,11 @@ impl Endpoint {
         }
     }
 
-    /// Waits for the right to open a connection.
-    pub(crate) async fn permit(&self) -> Result<tokio::sync::OwnedSemaphorePermit, Error> {
+    /// Waits for the right to open a connection, at most that long.
+    pub(crate) async fn permit(
+        &self,
+        patience: Duration,
+    ) -> Result<tokio::sync::OwnedSemaphorePermit, Error> {
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
             return Ok(permit);
         }
@@ -146,7 +151,7 @@ impl Endpoint {
         // becomes idle after this look is closed by `keep`, which sees us wait.
         self.pool.close_one_idle();
         let acquire = Arc::clone(&self.permits).acquire_owned();
-        match tokio::time::timeout(self.shape.connect_timeout, acquire).await {
+        match tokio::time::timeout(patience, acquire).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => {
                 Err(Error::new(Reason::Overloaded, "no connection became free in time"))
@@ -177,6 +182,7 @@ fn authority(shape: &Shape) -> HeaderValue {
         Target::Unix(_) => "localhost".to_owned(),
         Target::Tcp { host, port } => {
             let default = if shape.tls.is_some() { 443 } else { 80 };
+            let host = shape.host.as_ref().unwrap_or(host);
             let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
             if *port == default { host } else { format!("{host}:{port}") }
         }

@@ -13,23 +13,25 @@ use std::{
 };
 
 use http::StatusCode;
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio::time::Instant;
 use tower::Service;
 
 use super::{
-    Upstream,
-    attempt::{Failure, explain, explain_h2, within},
-    checkout::{Checkout, checkout, open, reach},
-    choice::choose,
+    Current, Upstream,
+    attempt::{Clock, Failure, explain, within},
+    checkout::{Checkout, checkout, connect_limit, open, reach},
     direct::{direct, direct_h2},
     endpoint::InFlight,
-    incoming, outgoing,
+    incoming,
+    line::{Line, Start},
+    outgoing,
     response_body::{Held, Source, UpstreamBody},
+    trial::status_of,
     tries::Again,
     tunnel,
-    wish::Wish,
 };
 use crate::{
+    admission::{Permit, Shed},
     body::Body,
     config::model::Timeouts,
     error::{Error, Reason},
@@ -54,7 +56,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Settings {
     /// Upstreams and their weights.
-    pub upstreams: Vec<(Arc<Upstream>, u32)>,
+    pub upstreams: Vec<(Current, u32)>,
     /// Time limits.
     pub timeouts: Timeouts,
     /// Protocols a client may upgrade to, lower case.
@@ -73,30 +75,12 @@ pub struct Forward {
     settings: Arc<Settings>,
 }
 
-/// Everything a request needs to go out at once, beside its connection.
-pub(super) struct Line {
-    pub(super) exchange: Arc<Exchange>,
-    pub(super) now: Instant,
-    pub(super) in_flight: InFlight,
-    permit: OwnedSemaphorePermit,
-}
-
 /// One try: of which request, at which endpoint, since when.
 #[derive(Clone, Copy)]
 pub(super) struct Try<'t> {
     pub(super) exchange: &'t Arc<Exchange>,
     pub(super) in_flight: &'t InFlight,
-    pub(super) now: Instant,
-    /// No other try of the same request runs beside it.
-    pub(super) alone: bool,
-}
-
-/// What was chosen before it turned out that the direct way is closed. Choosing twice would take
-/// two turns of a round.
-#[derive(Default)]
-struct Start {
-    upstream: Option<Arc<Upstream>>,
-    endpoint: Option<usize>,
+    pub(super) clock: Clock,
 }
 
 /// New connections tried when the one taken was closed before the request was sent.
@@ -116,15 +100,6 @@ pub(crate) fn random() -> u64 {
         seed.set(state);
         state.wrapping_mul(0x2545_f491_4f6c_dd1d)
     })
-}
-
-// === impl Line ===
-
-impl Line {
-    fn as_try(&self) -> Try<'_> {
-        let Self { exchange, now, in_flight, .. } = self;
-        Try { exchange, in_flight, now: *now, alone: true }
-    }
 }
 
 // === impl Forward ===
@@ -157,7 +132,7 @@ impl Forward {
     fn send(&self, request: Request) -> BoxFuture<Error> {
         match self.settings.line(&request) {
             Ok((line, Checkout::H1(connection))) => {
-                direct(&self.settings, line, connection, request)
+                direct(&self.settings, line, connection, Box::new(request))
             }
             Ok((line, Checkout::H2(lease))) => direct_h2(&self.settings, line, lease, request),
             Err(start) => {
@@ -171,37 +146,6 @@ impl Forward {
 // === impl Settings ===
 
 impl Settings {
-    /// Everything the request needs, if all of it is there without waiting.
-    fn line(&self, request: &Request) -> Result<(Line, Checkout), Start> {
-        let Some(exchange) = exchange_of(request) else { return Err(Start::default()) };
-        if exchange.hop.upgrade.is_some() || *request.method() == http::Method::CONNECT {
-            return Err(Start::default());
-        }
-        let upstream = self.upstream();
-        if self.is_careful(upstream) {
-            return Err(Start { upstream: Some(Arc::clone(upstream)), endpoint: None });
-        }
-        let start = |endpoint| Start { upstream: Some(Arc::clone(upstream)), endpoint };
-        let Some(permit) = upstream.admission.try_enter() else { return Err(start(None)) };
-        let Ok((endpoint, at)) = choose(upstream, &[], Wish::default()) else {
-            return Err(start(None));
-        };
-        let now = Instant::now();
-        let checkout = if endpoint.wants_h2(exchange.grpc) {
-            endpoint.pool.take_h2().map(Checkout::H2)
-        } else {
-            endpoint.pool.take(now).map(Checkout::H1)
-        };
-        let Some(checkout) = checkout else { return Err(start(Some(at))) };
-        exchange.note(|outcome| {
-            outcome.upstream = Some(Arc::clone(&upstream.name));
-            outcome.endpoint = Some(Arc::clone(&endpoint.name));
-            outcome.tries += 1;
-        });
-        let in_flight = InFlight::new(Arc::clone(endpoint), Arc::clone(upstream));
-        Ok((Line { exchange: Arc::clone(exchange), now, in_flight, permit }, checkout))
-    }
-
     /// When a gRPC call must be over, if its client says so.
     fn deadline(&self, request: &mut Request) -> Option<(Instant, Arc<Exchange>)> {
         let exchange = exchange_of(request).filter(|exchange| exchange.grpc)?;
@@ -215,7 +159,7 @@ impl Settings {
     }
 
     /// Whether somebody wants to know what becomes of a try.
-    fn is_careful(&self, upstream: &Upstream) -> bool {
+    pub(super) fn is_careful(&self, upstream: &Upstream) -> bool {
         self.again.is_some() || upstream.care.watches
     }
 
@@ -225,7 +169,12 @@ impl Settings {
             .cloned()
             .ok_or_else(|| Error::new(Reason::Internal, "a request without an exchange"))?;
         self.own.insert_late(request.headers_mut(), &exchange);
-        let upstream = start.upstream.as_ref().unwrap_or_else(|| self.upstream());
+        let mut upstream = start.upstream.unwrap_or_else(|| self.current().get());
+        if let Some(awaited) = &upstream.awaited {
+            awaited.wait(&upstream, self.timeouts.connect).await?;
+            upstream = self.current().get();
+        }
+        let upstream = &upstream;
         exchange.note(|outcome| outcome.upstream = Some(Arc::clone(&upstream.name)));
         if let Some(wanted) = tunnel::wanted(&mut request, &exchange, &self.upgrade)? {
             return self.tunnel(upstream, request, wanted, exchange).await;
@@ -235,11 +184,14 @@ impl Settings {
         if self.is_careful(upstream) {
             return Box::pin(self.careful(upstream, request, exchange)).await;
         }
-        let permit = upstream.admission.enter(upstream.connect_timeout).await?;
-        let (endpoint, checkout) = reach(upstream, start.endpoint, &exchange).await?;
-        let in_flight = InFlight::new(endpoint, Arc::clone(upstream));
+        let permit = self.turn_at(upstream, &exchange).await?;
+        let limits = &self.timeouts;
+        let (at, begun, checkout) = reach(upstream, start.endpoint, &exchange, limits).await?;
+        let in_flight = InFlight::new(Arc::clone(&upstream.endpoints[at]), Arc::clone(upstream));
         let line = Line { exchange, now: Instant::now(), in_flight, permit };
-        let response = self.repeatedly(line.as_try(), checkout, request).await?;
+        let clock = Clock { begun, ..line.clock() };
+        let one = Try { clock, ..line.as_try() };
+        let response = self.repeatedly(one, checkout, request).await?;
         self.answer_to(response, line)
     }
 
@@ -284,11 +236,11 @@ impl Settings {
             self.own.insert_late(again.headers_mut(), line.exchange);
             let endpoint = &line.in_flight.0;
             let checkout = if endpoint.wants_h2(line.exchange.grpc) {
-                checkout(endpoint, line.exchange).await?
+                checkout(endpoint, line.exchange, &self.timeouts).await?
             } else {
-                open(endpoint, line.exchange).await?
+                open(endpoint, line.exchange, connect_limit(endpoint, &self.timeouts)).await?
             };
-            line.now = Instant::now();
+            line.clock.sent = Instant::now();
             match self.send(line, checkout, *again).await {
                 Ok(response) => return Ok(response),
                 Err(next) => failure = next,
@@ -297,8 +249,28 @@ impl Settings {
         Err(failure.error)
     }
 
+    /// A turn at the upstream, waited for as long as for a connection.
+    pub(super) async fn turn_at(
+        &self,
+        upstream: &Upstream,
+        exchange: &Exchange,
+    ) -> Result<Permit, Error> {
+        let class = exchange.class();
+        upstream.admission.enter(class, upstream.connect_timeout).await.map_err(|shed| {
+            self.metrics.shed(class, shed.word());
+            Error::new(
+                Reason::Overloaded,
+                match shed {
+                    Shed::Full => "the queue of the upstream is full",
+                    Shed::Outranked => "requests that matter more came to the upstream",
+                    Shed::Late => "no turn at the upstream in time",
+                },
+            )
+        })
+    }
+
     /// An upstream by weight.
-    fn upstream(&self) -> &Arc<Upstream> {
+    pub(super) fn current(&self) -> &Current {
         if let [(only, _)] = &self.upstreams[..] {
             return only;
         }
@@ -321,14 +293,14 @@ impl Settings {
         checkout: Checkout,
         mut request: Request,
     ) -> Result<http::Response<Source>, Failure> {
-        let Try { exchange, now, in_flight, alone } = line;
+        let Try { exchange, clock, in_flight } = line;
         let endpoint = &in_flight.0;
         let sent = match checkout {
             Checkout::H1(connection) => {
                 outgoing::for_h1(&mut request, endpoint, in_flight.host(), &exchange.hop);
                 let interim = expect::prepare(&mut request, exchange);
-                let sending = connection.send(request, interim, |_| ());
-                let sent = within(self.timeouts, exchange, (now, alone), pin!(sending)).await?;
+                let sending = connection.send(Box::new(request), interim, |_| ());
+                let sent = within(&self.timeouts, exchange, clock, pin!(sending)).await?;
                 sent.map(|response| response.map(Source::H1))
                     .map_err(|failed| explain(failed, endpoint, exchange))
             }
@@ -336,38 +308,41 @@ impl Settings {
                 outgoing::for_h2(&mut request, endpoint, in_flight.host(), &exchange.hop)?;
                 let interim = Interim::new(Arc::clone(exchange));
                 let sent = match lease.send(request, interim) {
-                    Ok(sending) => {
-                        within(self.timeouts, exchange, (now, alone), pin!(sending)).await?
-                    }
+                    Ok(sending) => within(&self.timeouts, exchange, clock, pin!(sending)).await?,
                     Err(failed) => Err(failed),
                 };
                 sent.map(|response| response.map(Source::H2))
-                    .map_err(|failed| explain_h2(failed, endpoint, exchange))
+                    .map_err(|failed| explain(failed, endpoint, exchange))
             }
         };
-        judge(sent, exchange, now)
+        judge(sent, exchange, clock.sent)
     }
 
     /// What came back, if it may go on. If not, what is held is dropped, and the connection with it.
     pub(super) fn answer_to(
         &self,
-        response: http::Response<Source>,
+        response: http::Response<impl Into<Source>>,
         line: Line,
     ) -> Result<Response, Error> {
         let Line { exchange, in_flight, permit, .. } = line;
-        self.answer(response, exchange, Held { in_flight, _permit: permit })
+        self.answer(response, exchange, Held { in_flight, permit })
     }
 
     /// The same with what is held until its end.
     pub(super) fn answer(
         &self,
-        mut response: http::Response<Source>,
+        mut response: http::Response<impl Into<Source>>,
         exchange: Arc<Exchange>,
-        held: Held,
+        mut held: Held,
     ) -> Result<Response, Error> {
+        if held.permit.is_measured() {
+            let status = status_of(response.status(), response.headers(), exchange.grpc);
+            held.permit.answered(exchange.upstream_latency(), status);
+        }
         let stream = self.finish(&mut response, &exchange)?;
         let idle = self.idle_of(stream || exchange.grpc);
-        Ok(response.map(|source| Body::upstream(UpstreamBody::new(source, held, exchange, idle))))
+        Ok(response
+            .map(|source| Body::upstream(UpstreamBody::new(source.into(), held, exchange, idle))))
     }
 
     /// The pause an answer may make. Streams that are meant to be quiet are only limited by a
@@ -399,11 +374,11 @@ impl Settings {
 }
 
 /// What came of a try.
-pub(super) fn judge(
-    sent: Result<http::Response<Source>, Failure>,
+pub(super) fn judge<B>(
+    sent: Result<http::Response<B>, Failure>,
     exchange: &Exchange,
     started: Instant,
-) -> Result<http::Response<Source>, Failure> {
+) -> Result<http::Response<B>, Failure> {
     let took = started.elapsed();
     exchange.note(|outcome| outcome.upstream_time = Some(took));
     match sent {

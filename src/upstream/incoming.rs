@@ -9,7 +9,7 @@ use http::{
 
 use crate::{
     error::{Error, Reason},
-    server::forwarding,
+    server::{forwarding, gate},
 };
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -139,25 +139,39 @@ fn bad(detail: &str) -> Error {
     Error::new(Reason::BadResponse, detail)
 }
 
+/// Fields that mean something else in a head than after a body.
+const NEVER_TRAILERS: [&str; 9] = [
+    "content-length",
+    "transfer-encoding",
+    "host",
+    "authorization",
+    "connection",
+    "te",
+    "trailer",
+    "forwarded",
+    "x-real-ip",
+];
+
 /// Trailer fields that would mean something else in a head are not passed on (RFC 9110 section
 /// 6.5.1).
 pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
-    const NEVER: [&str; 9] = [
-        "content-length",
-        "transfer-encoding",
-        "host",
-        "authorization",
-        "connection",
-        "te",
-        "trailer",
-        "forwarded",
-        "x-real-ip",
-    ];
-    let claims = |name: &str| NEVER.contains(&name) || name.starts_with("x-forwarded-");
-    // Many applications cannot tell `_` from `-`.
-    let alias = |name: &str| name.contains('_') && claims(&name.replace('_', "-"));
-    let claimed = trailers.keys().filter(|name| claims(name.as_str()) || alias(name.as_str()));
-    for name in claimed.cloned().collect::<Vec<_>>() {
+    remove_from(trailers, is_never_trailer);
+}
+
+/// The same of a request, whose trailers say nothing of who asks either, whatever the field.
+pub(crate) fn clean_request_trailers(trailers: &mut HeaderMap) {
+    remove_from(trailers, |name| is_never_trailer(name) || gate::is_claim(name));
+}
+
+fn is_never_trailer(name: &str) -> bool {
+    NEVER_TRAILERS.contains(&name) || name.starts_with("x-forwarded-")
+}
+
+/// Takes them out in either spelling: many applications cannot tell `_` from `-`.
+fn remove_from(trailers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
+    let alias = |name: &str| name.contains('_') && unwanted(&name.replace('_', "-"));
+    let found = trailers.keys().filter(|name| unwanted(name.as_str()) || alias(name.as_str()));
+    for name in found.cloned().collect::<Vec<_>>() {
         trailers.remove(name);
     }
 }

@@ -7,7 +7,9 @@ pub(crate) mod care;
 pub(crate) mod checkout;
 pub(crate) mod choice;
 pub mod connect;
+pub(crate) mod current;
 pub(crate) mod direct;
+pub(crate) mod discovery;
 pub mod dns;
 pub mod endpoint;
 pub(crate) mod fixed;
@@ -17,6 +19,7 @@ pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod incoming;
 pub(crate) mod latency;
+pub(crate) mod line;
 pub(crate) mod outgoing;
 pub(crate) mod outlier;
 pub(crate) mod pool;
@@ -25,6 +28,7 @@ pub(crate) mod retry;
 pub(crate) mod sendable;
 pub(crate) mod sticky;
 pub(crate) mod switch;
+pub(crate) mod tape;
 pub(crate) mod ticks;
 pub mod tls;
 pub(crate) mod trial;
@@ -43,12 +47,12 @@ use std::{
 };
 
 use http::HeaderValue;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use self::{balance::Balancer, care::Care, endpoint::Endpoint};
+pub use self::current::Current;
+use self::{balance::Balancer, care::Care, current::Awaited, endpoint::Endpoint};
 use crate::{
+    admission::Limiter,
     config::model::{HostHeader, Name},
-    error::{Error, Reason},
 };
 
 /// One service.
@@ -67,20 +71,11 @@ pub struct Upstream {
     /// Connect limit, which is also how long a request may wait for its turn.
     pub connect_timeout: Duration,
     /// Requests in flight and waiting.
-    pub admission: Arc<Admission>,
+    pub(crate) admission: Arc<Limiter>,
     /// What it does about failures.
     pub(crate) care: Care,
-}
-
-/// Bounds the requests in flight of one upstream.
-#[derive(Debug)]
-pub struct Admission {
-    permits: Arc<Semaphore>,
-    waiting: AtomicUsize,
-    /// Permits in all.
-    pub(crate) requests: usize,
-    /// Most that may wait.
-    pub(crate) queue: usize,
+    /// Its endpoints are yet to be found.
+    pub(crate) awaited: Option<Awaited>,
 }
 
 // === impl Upstream ===
@@ -92,43 +87,6 @@ impl Upstream {
             HostHeader::Client => None,
             HostHeader::Upstream => Some(endpoint.authority.clone()),
             HostHeader::Literal(value) => Some(value.clone()),
-        }
-    }
-}
-
-// === impl Admission ===
-
-impl Admission {
-    /// At most `requests` in flight and `queue` waiting.
-    pub fn new(requests: usize, queue: usize) -> Self {
-        Self {
-            permits: Arc::new(Semaphore::new(requests)),
-            waiting: AtomicUsize::new(0),
-            requests,
-            queue,
-        }
-    }
-
-    /// Takes a turn if there is one.
-    pub(crate) fn try_enter(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.permits).try_acquire_owned().ok()
-    }
-
-    /// Takes a turn, waiting at most `patience` for it.
-    pub(crate) async fn enter(&self, patience: Duration) -> Result<OwnedSemaphorePermit, Error> {
-        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            return Ok(permit);
-        }
-        let waiter = Waiter::join(&self.waiting, self.queue)
-            .ok_or_else(|| Error::new(Reason::Overloaded, "the queue of the upstream is full"))?;
-        let permit =
-            tokio::time::timeout(patience, Arc::clone(&self.permits).acquire_owned()).await;
-        drop(waiter);
-        match permit {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => {
-                Err(Error::new(Reason::Overloaded, "no turn at the upstream in time"))
-            }
         }
     }
 }
@@ -150,28 +108,5 @@ impl<'q> Waiter<'q> {
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn beyond_the_limit_requests_wait_and_beyond_the_queue_they_are_refused() {
-        let admission = Arc::new(Admission::new(1, 1));
-        let first = admission.enter(Duration::from_secs(1)).await.expect("free");
-        let second = tokio::spawn({
-            let admission = Arc::clone(&admission);
-            async move { admission.enter(Duration::from_secs(1)).await.map(drop) }
-        });
-        tokio::task::yield_now().await;
-        let third = admission.enter(Duration::from_secs(1)).await;
-        assert_eq!(third.expect_err("full").reason(), Reason::Overloaded);
-        drop(first);
-        assert!(second.await.expect("no panic").is_ok());
-        let _held = admission.enter(Duration::from_secs(1)).await.expect("free again");
-        let late = admission.enter(Duration::from_secs(1)).await;
-        assert_eq!(late.expect_err("nobody left").reason(), Reason::Overloaded);
     }
 }

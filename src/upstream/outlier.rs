@@ -141,6 +141,12 @@ impl Outlier {
         until != 0 && nanos(self.start, now) < until
     }
 
+    /// How long it must not be chosen yet, if it is ejected.
+    pub(crate) fn ejected_for(&self, now: Instant) -> Option<Duration> {
+        let left = self.until.load(Ordering::Relaxed).checked_sub(nanos(self.start, now))?;
+        (left > 0).then(|| Duration::from_nanos(left))
+    }
+
     /// When its last ejection ends or ended.
     #[cfg(test)]
     pub(crate) fn ejected_until(&self) -> Option<Instant> {

@@ -9,14 +9,13 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Frame, SizeHint};
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Instant, Sleep},
-};
+use tokio::time::{Instant, Sleep};
 
-use super::{endpoint::InFlight, http1, http2, incoming};
+use super::{attempt::Cause, endpoint::InFlight, http1, http2, incoming};
 use crate::{
+    admission::Permit,
     body::BoxError,
     error::{Error, Reason},
     telemetry::exchange::Exchange,
@@ -26,7 +25,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) in_flight: InFlight,
-    pub(crate) _permit: OwnedSemaphorePermit,
+    pub(crate) permit: Permit,
 }
 
 /// Where the body of an answer comes from.
@@ -55,6 +54,18 @@ pub(crate) struct IdleTimer {
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
+impl From<http1::Answer> for Source {
+    fn from(answer: http1::Answer) -> Self {
+        Self::H1(answer)
+    }
+}
+
+impl From<http2::Answer> for Source {
+    fn from(answer: http2::Answer) -> Self {
+        Self::H2(answer)
+    }
+}
+
 // === impl Source ===
 
 /// Why a body ended before its end.
@@ -63,12 +74,8 @@ type Cut = (Reason, BoxError);
 impl Source {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         match self {
-            Self::H1(answer) => answer
-                .poll_frame(cx)
-                .map_err(|cause: http1::Cause| (cause.reason(), BoxError::from(cause))),
-            Self::H2(answer) => answer
-                .poll_frame(cx)
-                .map_err(|cause: http2::Cause| (cause.reason(), BoxError::from(cause))),
+            Self::H1(answer) => answer.poll_frame(cx).map_err(cut),
+            Self::H2(answer) => answer.poll_frame(cx).map_err(cut),
         }
     }
 
@@ -101,6 +108,10 @@ pub(super) fn unwanted(mut response: http::Response<Source>) -> Option<Box<http1
         }
     }
     answer.finish()
+}
+
+fn cut(cause: impl Cause + Send + Sync + 'static) -> Cut {
+    (cause.reason(), cause.into())
 }
 
 // === impl UpstreamBody ===
@@ -171,7 +182,7 @@ impl http_body::Body for UpstreamBody {
                 if this.source.is_end() {
                     this.release();
                 }
-                Some(Ok(without_claims(frame)))
+                Some(Ok(cleaned(frame, incoming::clean_trailers)))
             }
             Some(Err((reason, error))) => {
                 // hyper writes what it has when we make it wait, and never again after an error: the
@@ -192,11 +203,11 @@ impl http_body::Body for UpstreamBody {
     }
 }
 
-/// Trailers without what must not stand there.
-pub(crate) fn without_claims(frame: Frame<Bytes>) -> Frame<Bytes> {
+/// A frame whose trailers, if it is these, are cleaned so.
+pub(crate) fn cleaned(frame: Frame<Bytes>, clean: impl FnOnce(&mut HeaderMap)) -> Frame<Bytes> {
     match frame.into_trailers() {
         Ok(mut trailers) => {
-            incoming::clean_trailers(&mut trailers);
+            clean(&mut trailers);
             Frame::trailers(trailers)
         }
         Err(frame) => frame,

@@ -261,7 +261,7 @@ impl Cause {
 
 /// What an answer amounts to: over gRPC the status of a call that failed at once is in its head
 /// (gRPC's own table for gateways, read backwards).
-fn status_of(status: StatusCode, headers: &HeaderMap, grpc: bool) -> StatusCode {
+pub(crate) fn status_of(status: StatusCode, headers: &HeaderMap, grpc: bool) -> StatusCode {
     const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
     if !grpc || status != StatusCode::OK {
         return status;

@@ -3,7 +3,7 @@
 //! upstreams whose breaker, ejection or way of balancing need to know what became of each try.
 //!
 //! Only what is safe is sent twice (RFC 9110 section 9.2.2): the methods the route lists, bodies that
-//! were small enough to keep, nothing of an answer sent to the client yet, and only as far as the
+//! were small enough to keep or to copy as they passed, nothing of an answer sent to the client yet, and only as far as the
 //! budget of the upstream goes.
 
 use std::{
@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::{
     Upstream,
+    attempt::Clock,
     breaker::Admitted,
     checkout::checkout,
     choice::{choose, has_other},
@@ -113,14 +114,14 @@ impl Settings {
         let sendable = Sendable::new(request, limit, &exchange).await?;
         // Kept through all tries and the pauses between them: what waits for its next try is in
         // flight. It bounds what is held for a sick upstream, and no second try stands in the queue.
-        let permit = upstream.admission.enter(upstream.connect_timeout).await?;
+        let permit = self.turn_at(upstream, &exchange).await?;
         let common = Common { settings: self, upstream, exchange: &exchange, again, wish };
         let mut journey = Journey { common, tried: Tried::new(), sendable };
         let attempt = journey.run().await?;
         exchange.note(|outcome| outcome.endpoint = Some(Arc::clone(&attempt.in_flight.0.name)));
         let mut response = attempt.result?;
         stick(upstream, wish, attempt.at, &exchange, &mut response);
-        let held = Held { in_flight: attempt.in_flight, _permit: permit };
+        let held = Held { in_flight: attempt.in_flight, permit };
         self.answer(response, exchange, held)
     }
 
@@ -160,7 +161,7 @@ impl<'j> Journey<'j> {
             }
             tries += 1;
             let request = self.request()?;
-            let hedge = common.hedge(retries).filter(|_| self.sendable.is_often());
+            let hedge = common.hedge(retries).filter(|_| self.sendable.may_double());
             let mut attempt = match hedge {
                 Some(hedge) => self.doubled(turn, request, hedge).await?,
                 None => common.once(turn, request, None).await,
@@ -185,6 +186,10 @@ impl<'j> Journey<'j> {
     }
 
     fn request(&mut self) -> Result<Request, Error> {
+        if let Some((_, false)) = self.common.exchange.upload_age() {
+            // During a pause the client was not read from: it has not been silent.
+            self.common.exchange.upload_progress(false);
+        }
         let gone = || Error::new(Reason::Internal, "a request was to be sent twice");
         self.sendable.take().ok_or_else(gone)
     }
@@ -214,7 +219,7 @@ impl<'j> Journey<'j> {
             settings.metrics.budget_exhausted();
             return None;
         }
-        Some(pause)
+        self.sendable.hold().then_some(pause)
     }
 
     /// A try, and another one beside it when it takes too long. The first good answer counts.
@@ -226,8 +231,20 @@ impl<'j> Journey<'j> {
     ) -> Result<Attempt, Error> {
         let common = self.common;
         let mut first = pin!(common.once(turn, request, Some(hedge)));
-        if let Ok(attempt) = tokio::time::timeout(hedge.after, first.as_mut()).await {
-            return Ok(attempt);
+        let mut wait = hedge.after;
+        loop {
+            if let Ok(attempt) = tokio::time::timeout(wait, first.as_mut()).await {
+                return Ok(attempt);
+            }
+            // While the client still sends, it is not the endpoint that is slow.
+            match common.exchange.upload_age() {
+                Some((_, false)) => wait = hedge.after,
+                Some((age, true)) if age < hedge.after => wait = hedge.after - age,
+                _ => break,
+            }
+        }
+        if !self.sendable.is_often() {
+            return Ok(first.await);
         }
         let Some(turn) = common.second(&mut self.tried) else { return Ok(first.await) };
         let request = self.request()?;
@@ -288,14 +305,11 @@ impl<'j> Common<'j> {
         let patience = Patience { hedge, ..self.settings.patience() };
         let trial = Trial::begin((self.upstream, endpoint), self.exchange, admitted, patience);
         let in_flight = InFlight::new(Arc::clone(endpoint), Arc::clone(self.upstream));
-        let (result, unsent) = match checkout(endpoint, self.exchange).await {
+        let (begun, limits) = (Instant::now(), &self.settings.timeouts);
+        let (result, unsent) = match checkout(endpoint, self.exchange, limits).await {
             Ok(checkout) => {
-                let line = Try {
-                    exchange: self.exchange,
-                    in_flight: &in_flight,
-                    now: Instant::now(),
-                    alone: !self.may_double(),
-                };
+                let clock = Clock { begun, sent: Instant::now(), alone: !self.may_double() };
+                let line = Try { exchange: self.exchange, in_flight: &in_flight, clock };
                 (self.settings.repeatedly(line, checkout, request).await, None)
             }
             Err(error) => (Err(error), Some(request)),

@@ -75,18 +75,22 @@ pub(crate) fn wanted(
         return Ok(None);
     }
     let name = protocol.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if let Some(protocol) = &protocol
-        && allowed.iter().any(|allowed| name.eq_ignore_ascii_case(allowed))
-    {
-        let protocol = protocol.clone();
-        return Ok(Some(Wanted { protocol, client, h2: extended.is_some() }));
+    let permitted = permits(name, extended.is_some(), allowed)?;
+    let protocol = protocol.filter(|_| permitted);
+    Ok(protocol.map(|protocol| Wanted { protocol, client, h2: extended.is_some() }))
+}
+
+/// Whether a route with these protocols goes over to this one. `false`: the offer is ignored, as a
+/// server may do with one such as h2c, and answer in HTTP/1.1 (RFC 9110 section 7.8).
+pub(crate) fn permits(name: &str, insists: bool, allowed: &[String]) -> Result<bool, Error> {
+    if allowed.iter().any(|allowed| name.eq_ignore_ascii_case(allowed)) {
+        return Ok(true);
     }
-    if extended.is_some() || name.eq_ignore_ascii_case("websocket") {
+    if insists || name.eq_ignore_ascii_case("websocket") {
         let text = format!("this route does not allow an upgrade to {name}");
         return Err(Error::new(Reason::UpgradeRefused, text.clone()).public(text));
     }
-    // A server may ignore an offer, such as h2c, and answer in HTTP/1.1 (RFC 9110 section 7.8).
-    Ok(None)
+    Ok(false)
 }
 
 /// Asks the upstream, and joins both sides when it agrees.
@@ -101,7 +105,7 @@ pub(crate) async fn open(
     let endpoint = Arc::clone(&held.in_flight.0);
     let (mut request, offer) = asking(request, &wanted, &held.in_flight, exchange);
     let interim = expect::prepare(&mut request, exchange);
-    let answer = connection.send(request, interim, |_| ());
+    let answer = connection.send(Box::new(request), interim, |_| ());
     let sent = match limit {
         None => answer.await,
         Some(limit) => tokio::time::timeout(limit, answer)

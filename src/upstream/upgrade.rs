@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     Upstream,
-    checkout::note_try,
+    checkout::{connect_limit, note_try},
     choice::{choose, has_other},
     connect::{self, Opened, Want},
     endpoint::InFlight,
@@ -36,15 +36,18 @@ impl Settings {
     ) -> Result<Response, Error> {
         Trial::check(upstream, Instant::now())?;
         let wish = Wish::of(&request, &upstream.care, &exchange);
-        let permit = upstream.admission.enter(upstream.connect_timeout).await?;
+        let mut permit = self.turn_at(upstream, &exchange).await?;
+        // It lasts as long as both sides like.
+        permit.is_no_measure();
         let mut tried = Tried::new();
-        let (endpoint, at, trial, connection) = loop {
+        let (endpoint, at, begun, trial, connection) = loop {
             let admitted = Trial::ask(upstream, Instant::now())?;
             let (endpoint, at) = choose(upstream, &tried, wish)?;
             let trial = Trial::begin((upstream, endpoint), &exchange, admitted, self.patience());
             note_try(&exchange, endpoint);
-            let error = match connect::open(endpoint, Want::H1).await {
-                Ok(Opened::H1(connection)) => break (endpoint, at, trial, connection),
+            let (begun, limit) = (Instant::now(), connect_limit(endpoint, &self.timeouts));
+            let error = match connect::open(endpoint, Want::H1, limit).await {
+                Ok(Opened::H1(connection)) => break (endpoint, at, begun, trial, connection),
                 Ok(Opened::H2(_)) => {
                     Error::new(Reason::UpstreamTls, "the upstream insists on HTTP/2")
                 }
@@ -57,8 +60,10 @@ impl Settings {
             }
         };
         let in_flight = InFlight::new(Arc::clone(endpoint), Arc::clone(upstream));
-        let held = Held { in_flight, _permit: permit };
-        let line = tunnel::Line { connection, limit: self.timeouts.per_try, held };
+        let held = Held { in_flight, permit };
+        let left = self.timeouts.per_try.map(|limit| limit.saturating_sub(begun.elapsed()));
+        let limit = self.timeouts.first_byte.into_iter().chain(left).min();
+        let line = tunnel::Line { connection, limit, held };
         let idle = self.timeouts.idle.filter(|_| self.timeouts.idle_written);
         let result = tunnel::open(line, request, wanted, &exchange, idle).await;
         trial.end(End::of(&result, false));

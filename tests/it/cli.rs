@@ -70,8 +70,8 @@ fn what_is_not_built_yet_is_an_error_that_says_so() {
         &["auth"],
     );
     refuses(
-        "version: 1\nroutes: { a: { to: \"http://127.0.0.1:1\", rate_limit: 100/min } }\n",
-        &["rate_limit"],
+        "version: 1\nroutes: { a: { to: \"http://127.0.0.1:1\", compress: text } }\n",
+        &["compress"],
     );
 }
 
@@ -188,4 +188,79 @@ fn a_bad_pattern_does_not_hide_a_conflict() {
         "version: 1\nroutes:\n  a: { match: /x, respond: 200 }\n  b: { match: /x, respond: 204 }\n  c: { match: { path: { regex: \"^/(\" } }, respond: 200 }\n",
         &["routes.yaml:3:", "match the same requests", "routes.yaml:5:", "2 errors"],
     );
+}
+
+#[test]
+fn check_ends_with_what_is_open_to_whom() {
+    let text = "version: 1\nroutes:\n  open: { match: \"a.com/x/**\", respond: 200 }\n  office: { match: a.com/y, respond: 200, ip: { allow: [192.0.2.0/24] } }\n";
+    let (code, said) = check(text);
+    assert_eq!(code, 0, "{said}");
+    let expected = "\
+ok: 2 routes, 0 upstreams, 1 listener
+
+listener  route   match       auth       limit
+http      open    a.com/x/**  none       none
+http      office  a.com/y     ip inline  none
+public, for there is no auth: open
+";
+    assert_eq!(said, expected, "\n{said}");
+}
+
+#[test]
+fn check_tells_programs_the_same() {
+    let home = temporary();
+    let said = |text: &str| {
+        fs::write(home.path().join("routes.yaml"), text).unwrap();
+        let output = tidegate(home.path(), &["check", "--format", "json"]);
+        let value = serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap();
+        (output.status.code(), value)
+    };
+    let (code, good) = said("version: 1\nroutes: { a: { match: /x, respond: 200 } }\n");
+    assert_eq!((code, good["ok"].as_bool()), (Some(0), Some(true)), "{good}");
+    assert_eq!(good["exposure"][0]["public"], true, "{good}");
+    let (code, bad) = said("version: 1\nroutes:\n  a: { match: /x, respnd: 200 }\n");
+    assert_eq!((code, bad["ok"].as_bool()), (Some(1), Some(false)), "{bad}");
+    let findings = bad["findings"].as_array().unwrap();
+    let typed = findings.iter().find(|it| it["help"] == "did you mean `respond`?").unwrap();
+    let place = &typed["places"][0];
+    assert_eq!((&place["line"], &place["column"]), (&3.into(), &19.into()), "{bad}");
+    assert!(bad["exposure"].is_null(), "{bad}");
+}
+
+#[test]
+fn files_are_laid_out_and_say_the_same() {
+    let home = temporary();
+    let main = "version:  1\ninclude: [r.d/*.yaml]\nroutes:\n    a: {respond: 200}   # all\n";
+    let laid_out = "version: 1\ninclude: [r.d/*.yaml]\nroutes:\n  a: { respond: 200 }  # all\n";
+    let path = home.path().join("routes.yaml");
+    fs::create_dir(home.path().join("r.d")).unwrap();
+    fs::write(home.path().join("r.d/b.yaml"), "routes: { b: { match: /b, respond: 204 } }\n")
+        .unwrap();
+    fs::write(&path, main).unwrap();
+    let fmt = |arguments: &[&str]| {
+        let output = tidegate(home.path(), &[&["fmt"], arguments].concat());
+        (output.status.code(), everything(&output))
+    };
+    let (code, said) = fmt(&["routes.yaml"]);
+    assert_eq!((code, &*said), (Some(0), laid_out));
+    let (code, said) = fmt(&[]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("2 files") && said.contains("--write"), "{said}");
+    let (code, said) = fmt(&["--check"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("laid out otherwise: routes.yaml") && !said.contains("b.yaml"), "{said}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), main);
+    let (code, said) = fmt(&["--write"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), laid_out);
+    assert_eq!(fmt(&["--check"]), (Some(0), String::new()));
+    assert_eq!(tidegate(home.path(), &["check"]).status.code(), Some(0));
+    // A file that is not understood stays as it is, and the others are done.
+    fs::write(home.path().join("r.d/c.yaml"), "routes: [\n").unwrap();
+    let (code, said) = fmt(&["--write", "r.d/c.yaml", "routes.yaml", "nowhere.yaml"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("cannot read `nowhere.yaml`"), "{said}");
+    let (code, said) = fmt(&["--write", "r.d/c.yaml", "routes.yaml"]);
+    assert!(code == Some(1) && said.contains("r.d/c.yaml:"), "{said}");
+    assert_eq!(fs::read_to_string(home.path().join("r.d/c.yaml")).unwrap(), "routes: [\n");
 }

@@ -39,9 +39,21 @@ fn every_line_to_paste_works() {
     said("/front/page", "front:");
     said("/data", "\"items\"");
     said("/hello", "Hello");
+    let broken = "500 500 500 500 503 503 503 503 HTTP/1.1 503 Service Unavailable";
+    said("/moody/break", broken);
+    said("/moody/break", "breaker_open");
+    said("/moody/break", "retry-after: ");
+    // The order to fail, four failures, and this one: nothing that was answered 503 came to it.
+    said("sleep 5; curl", "I am well, and have seen 6 requests in all");
+    said("/limited", "200 200 200 200 200 HTTP/1.1 429 Too Many Requests");
+    said("/limited", "retry-after: 1");
     said("https://", "Hello");
     said("/dta", "data");
     said("/metrics", "tidegate_");
+    for change in ["opens", "lets probes through", "closes"] {
+        let line = format!("the breaker {change}");
+        process.wait_for(&line, |said| said.contains(&line).then_some(()));
+    }
     process.signal(Signal::INT);
     assert_eq!(process.wait(DEADLINE).code(), Some(0));
 }

@@ -115,13 +115,128 @@ fn settings_a_layer_does_not_like_refuse_the_file() {
 }
 
 #[test]
-fn the_file_for_services_that_fail_is_good() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/resilient.yaml");
+fn the_files_that_need_nothing_are_good() {
+    good("resilient.yaml", "4 routes, 3 upstreams");
+    good("overload.yaml", "4 routes, 1 upstream");
+    good("oidc.yaml", "4 routes, 1 upstream");
+    good("limits.yaml", "4 routes, 2 upstreams");
+    good("global-limits.yaml", "3 routes, 1 upstream");
+}
+
+#[track_caller]
+fn good(file: &str, summary: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(file);
     let home = temporary();
     let mut command = Command::new(BINARY);
     command.args(["check", "--strict", "-c"]).arg(file);
     let output = private(&mut command, home.path()).output().unwrap();
     let said = everything(&output);
     assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(said.contains("4 routes, 3 upstreams"), "{said}");
+    assert!(said.contains(summary), "{said}");
+}
+
+#[test]
+fn the_file_for_tokens_is_good() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/jwt.yaml");
+    let home = temporary();
+    let keys = home.path().join("machines");
+    fs::write(&keys, "robot 0123456789abcdef\n").unwrap();
+    let text = fs::read_to_string(file).unwrap();
+    assert_eq!(text.matches("/run/secrets/machines").count(), 1);
+    let text = text.replace("/run/secrets/machines", keys.to_str().unwrap());
+    fs::write(home.path().join("routes.yaml"), text).unwrap();
+    let mut command = Command::new(BINARY);
+    command.args(["check", "--strict", "-c"]).arg(home.path().join("routes.yaml"));
+    let output = private(&mut command, home.path()).output().unwrap();
+    let said = everything(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("3 routes, 2 upstreams"), "{said}");
+}
+
+#[test]
+fn the_file_for_rules_is_good() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/authorize.yaml");
+    let home = temporary();
+    let mut command = Command::new(BINARY);
+    command.args(["check", "--strict", "-c"]).arg(file);
+    let output = private(&mut command, home.path()).output().unwrap();
+    let said = everything(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("4 routes, 1 upstream"), "{said}");
+}
+
+/// The first file, and every example but the recipes of the cookbook.
+fn shipped() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = vec![root.join("routes.yaml")];
+    for directory in ["examples", "examples/flask"] {
+        let all = fs::read_dir(root.join(directory)).unwrap().map(|entry| entry.unwrap().path());
+        files.extend(all.filter(|path| path.extension().is_some_and(|it| it == "yaml")));
+    }
+    assert_eq!(files.len(), 10, "{files:?}");
+    files
+}
+
+#[test]
+fn shipped_files_keep_the_layout() {
+    let output = Command::new(BINARY).args(["fmt", "--check"]).args(shipped()).output().unwrap();
+    assert!(output.status.success(), "{}", everything(&output));
+}
+
+#[test]
+fn tests_of_shipped_files_hold_and_cover_every_route() {
+    let home = temporary();
+    let machines = home.path().join("machines");
+    fs::write(&machines, "robot 0123456789abcdef0123\n").unwrap();
+    for file in shipped() {
+        let binary = if file.ends_with("own_layer.yaml") { own_layer() } else { BINARY.into() };
+        let text = fs::read_to_string(&file).unwrap();
+        let text = text.replace("/run/secrets/machines", machines.to_str().unwrap());
+        fs::write(home.path().join("routes.yaml"), text).unwrap();
+        for verb in [&["check"][..], &["test", "--coverage-min", "100%"]] {
+            let mut command = Command::new(&binary);
+            let output = private(command.args(verb), home.path()).output().unwrap();
+            let said = everything(&output);
+            assert!(output.status.success(), "{}, {verb:?}:\n{said}", file.display());
+        }
+    }
+}
+
+/// Whole files in the documentation: blocks of YAML that begin with the version.
+fn documented() -> Vec<(String, String)> {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let pages = fs::read_dir(docs).unwrap().map(|entry| entry.unwrap().path());
+    let mut found = Vec::new();
+    for page in pages.filter(|path| path.extension().is_some_and(|it| it == "md")) {
+        let (name, text) = (page.display().to_string(), fs::read_to_string(&page).unwrap());
+        for block in text.split("```yaml\nversion: 1\n").skip(1) {
+            let block = block.split("```").next().unwrap();
+            found.push((name.clone(), format!("version: 1\n{block}")));
+        }
+    }
+    found
+}
+
+/// The variables a file names.
+fn variables(text: &str) -> impl Iterator<Item = &str> {
+    text.split("${").skip(1).map(|rest| rest.split(['}', ':']).next().unwrap_or_default())
+}
+
+#[test]
+fn every_whole_file_in_the_documentation_is_good() {
+    let (home, clients) = (temporary(), Authority::new());
+    fs::copy(clients.file(), home.path().join("clients.pem")).unwrap();
+    let ann = "ann:$2y$12$Lnq8JFo4x0QeKlP.bPmA5OhiO9tYcQEjHkRBWHvFvPwY8u7kGV4uC\n";
+    fs::write(home.path().join("htpasswd"), ann).unwrap();
+    let files = documented();
+    assert!(files.len() >= 11, "only {} were found", files.len());
+    for (page, text) in files {
+        let file = text.replace("/etc/tidegate/", &format!("{}/", home.path().display()));
+        fs::write(home.path().join("routes.yaml"), file).unwrap();
+        let mut command = Command::new(BINARY);
+        private(command.args(["check", "--strict"]), home.path());
+        let secret = |name| (name, format!("{name}-0123456789abcdef0123456789abcdef"));
+        let output = command.envs(variables(&text).map(secret)).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{page}\n{text}\n{}", everything(&output));
+    }
 }

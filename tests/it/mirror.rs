@@ -103,3 +103,18 @@ fn answers_are_compared_counted_and_told() {
     }
     gateway.wait_log(&["the mirror answers something else", "status 404 instead of 200"]);
 }
+
+#[test]
+fn what_a_head_lacks_is_added_to_its_copy_too() {
+    let (original, mirror) = (Raw::text("fine"), Raw::text("fine"));
+    let gateway = mirrored(&original, &mirror, "");
+    let mut client = gateway.client();
+    client.send("GET /v1/x HTTP/1.0\r\n\r\n");
+    assert_eq!(client.response().status, 200);
+    until("the copy arrives", || mirror.requests().len() == 1);
+    let hosts = |raw: &Raw| {
+        let fields = raw.requests().remove(0).fields;
+        fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("host")).count()
+    };
+    assert_eq!((hosts(&original), hosts(&mirror)), (1, 1));
+}

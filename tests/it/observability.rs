@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::support::prelude::*;
+use crate::support::{gateway::temporary, prelude::*};
 
 #[test]
 fn a_line_says_everything_about_a_request() {
@@ -149,12 +149,18 @@ fn metrics_are_well_formed() {
 fn the_page_and_the_endpoint_name_the_same_metrics() {
     let authority = Authority::new();
     let upstream = Raw::text("x");
-    let gateway = Gateway::start(&format!(
+    let home = temporary();
+    std::fs::write(home.path().join("list.yaml"), "- http://127.0.0.1:1\n").unwrap();
+    let gateway = Gateway::builder().home(&home).start(&format!(
         "listeners:\n  http: {{ address: \"127.0.0.1:0\" }}\n  https: {{ address: \"127.0.0.1:0\", tls: true }}\n\
          tls: {{ certificates: [{}] }}\n\
-         upstreams: {{ dead: {{ endpoints: \"http://127.0.0.1:1\", breaker: {{}} }} }}\n\
-         routes:\n  app: {{ match: /x, to: \"{1}\", mirror: {{ to: \"{1}\", compare: {{}} }} }}\n  \
-         dead: {{ match: /dead, to: dead, retry: {{ times: 10, backoff: 1ms, budget: 0% }} }}\n",
+         upstreams: {{ dead: {{ discover: {{ file: list.yaml }}, breaker: {{}} }} }}\n\
+         policies: {{ auth: {{ tokens: {{ jwt: {{ issuer: \"http://127.0.0.1:1\", audience: a }} }}, \
+         asked: {{ external: {{ url: \"http://127.0.0.1:1/\" }} }} }} }}\n\
+         routes:\n  app: {{ match: /x, to: \"{1}\", ip: {{ deny: 192.0.2.1 }}, mirror: {{ to: \"{1}\", compare: {{}} }} }}\n  \
+         dead: {{ match: /dead, to: dead, retry: {{ times: 10, backoff: 1ms, budget: 0% }} }}\n  \
+         known: {{ match: /known, to: \"{1}\", auth: {{ any: [tokens, asked] }} }}\n  \
+         few: {{ match: /few, to: \"{1}\", concurrency: {{ adaptive: true }} }}\n",
         authority.issue("a", &["a.example"]).yaml(),
         upstream.url()
     ));
@@ -165,7 +171,9 @@ fn the_page_and_the_endpoint_name_the_same_metrics() {
     for _ in 0..2 {
         assert_eq!(gateway.get("h", "/dead").status, 502);
     }
-    gateway.access_log(4);
+    assert_eq!(gateway.get("h", "/known").reason(), "auth_unavailable");
+    assert_eq!(gateway.get("h", "/few").status, 200);
+    gateway.access_log(6);
     let labels = [("route", "app"), ("difference", "none")];
     let compared = || gateway.metric("tidegate_mirror_comparisons_total", &labels);
     until("the copy is compared", || compared() == Some(1.0));
@@ -181,7 +189,20 @@ fn the_page_and_the_endpoint_name_the_same_metrics() {
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
         .map(|(name, _)| name.to_owned())
         .collect();
-    assert_eq!(served, documented);
+    // Only under load, and after a while of it, with a broken file, or with a store: the table's own test
+    // has these.
+    let rare = [
+        "tidegate_requests_shed_total",
+        "tidegate_concurrency_baseline_seconds",
+        "tidegate_config_quarantined_routes",
+        "tidegate_rate_limit_degraded_total",
+        "tidegate_store_call_duration_seconds",
+        "tidegate_store_calls_total",
+        "tidegate_store_up",
+    ];
+    let missing: Vec<_> = documented.difference(&served).collect();
+    assert!(missing.iter().all(|name| rare.contains(&name.as_str())), "{missing:?}");
+    assert!(served.is_subset(&documented), "{served:?}");
     for name in &served {
         let series = |line: &str| {
             line.strip_prefix(name.as_str())

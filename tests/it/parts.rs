@@ -3,7 +3,12 @@
 
 use futures_util::{StreamExt, stream};
 
+use serde_json::json;
+use tidegate::upstream::dns::Resolver;
+
 use crate::support::{
+    dnsmasq::{Dnsmasq, Records},
+    etcd::Etcd,
     grpc::{GrpcClient, GrpcServer, Note},
     h2client::H2,
     prelude::*,
@@ -27,6 +32,69 @@ fn nginx_serves_files_over_plain_http_and_over_http2() {
     let answer = curl(&["--cacert", authority.file().to_str().unwrap(), &url]);
     assert_eq!((answer.text().as_str(), answer.version.as_str()), ("HTTP/2.0", "2"), "{answer:?}");
     assert_eq!(answer.header("content-length").as_deref(), Some("8"));
+}
+
+#[test]
+fn dnsmasq_knows_what_it_is_told() {
+    let records = Records::new()
+        .address("orders.example", "127.0.0.2")
+        .address("orders.example", "127.0.0.3")
+        .address("orders.example", "fd00::1")
+        .alias("alias.example", "orders.example")
+        .srv("_http._tcp.orders.example", (1, 2), "orders.example", 80)
+        .srv("_http._tcp.orders.example", (1, 2), "orders.example", 81)
+        .no_service("_http._tcp.gone.example");
+    let many = |count| {
+        let address = |records: Records, n| records.address("many.example", &format!("10.0.0.{n}"));
+        (0..count).fold(records.clone(), address)
+    };
+    let mut server = Dnsmasq::start(many(200));
+    let address = server.address();
+    let table = [
+        ("orders.example", 1, (0, 2)),
+        ("orders.example", 28, (0, 1)),
+        ("alias.example", 1, (0, 3)),
+        ("_http._tcp.orders.example", 33, (0, 2)),
+        ("_http._tcp.gone.example", 33, (0, 1)),
+        ("nobody.example", 1, (3, 0)),
+        ("nobody.invalid", 1, (5, 0)),
+    ];
+    for (name, kind, expected) in table {
+        assert_eq!(ask(address, name, kind), Some(expected), "{name} {kind}");
+    }
+
+    // Over TCP, by a process of its own that only knows what was when it began.
+    let resolver = block_on(async {
+        Resolver::with_nameserver(tokio::runtime::Handle::current(), address).unwrap()
+    });
+    let known = resolver.watch("many.example");
+    until("200 addresses are found", || known.addresses().len() == 200);
+    server.change(many(150));
+    until("150 addresses are left", || known.addresses().len() == 150);
+    assert_eq!(ask(address, "_http._tcp.orders.example", 33), Some((0, 2)));
+
+    server.kill();
+    assert_eq!(ask(address, "orders.example", 1), None);
+    server.restart();
+    assert_eq!(ask(address, "orders.example", 1), Some((0, 2)));
+    server.change(records.srv("_http._tcp.orders.example", (9, 9), "orders.example", 82));
+    assert_eq!(ask(address, "_http._tcp.orders.example", 33), Some((0, 3)));
+}
+
+/// The code of an answer, and how many records it has.
+fn ask(server: std::net::SocketAddr, name: &str, kind: u8) -> Option<(u8, u8)> {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    socket.connect(server).unwrap();
+    let label = |label: &str| [&[u8::try_from(label.len()).unwrap()], label.as_bytes()].concat();
+    let mut query = vec![7, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    query.extend(name.split('.').flat_map(label));
+    query.extend([0, 0, kind, 0, 1]);
+    socket.send(&query).ok()?;
+    let mut answer = [0; 1500];
+    socket.recv(&mut answer).ok()?;
+    assert_eq!(answer[..2], [7, 7]);
+    Some((answer[3] & 15, answer[7]))
 }
 
 #[test]
@@ -136,4 +204,42 @@ fn tls_clients_trust_the_authority_of_their_test() {
         H2::over(stream).await.exchange(request, b"", None).await.unwrap().head.version()
     });
     assert_eq!(version, http::Version::HTTP_2);
+}
+
+#[test]
+fn etcd_keeps_what_is_put_and_hangs_when_told() {
+    let mut etcd = Etcd::start();
+    let put = etcd.put("/a", "1");
+    assert_eq!(etcd.put_with_lease("/b", "2", 60), put + 1);
+    assert_eq!(etcd.delete("/b"), put + 2);
+    etcd.restart();
+    // All there is.
+    let asked = json!({"key": "AA==", "range_end": "AA=="});
+    let all = etcd.call("kv/range", &asked, None);
+    assert_eq!((&all["count"], &all["kvs"][0]["value"]), (&json!("1"), &json!("MQ==")), "{all}");
+
+    let health = format!("{}/health", etcd.url());
+    etcd.stop();
+    assert_eq!(curl(&["-m", "1", &health]).code, 28, "it does not answer");
+    etcd.cont();
+    assert_eq!(curl(&[&health]).status, 200);
+    etcd.kill();
+    assert_eq!(curl(&[&health]).code, 7, "it does not listen");
+}
+
+#[test]
+fn etcd_speaks_tls_and_has_members() {
+    let authority = Authority::new();
+    let issued = authority.issue("etcd", &["localhost"]);
+    let etcd = Etcd::tls(&issued.cert, &issued.key, &authority.file());
+    let health = format!("{}/health", etcd.tls_url().replace("127.0.0.1", "localhost"));
+    let [cert, key, ca] =
+        [&issued.cert, &issued.key, &authority.file()].map(|file| file.display().to_string());
+    let with = curl(&["--cacert", &ca, "--cert", &cert, "--key", &key, &health]);
+    assert_eq!(with.status, 200, "{with:?}");
+    assert_ne!(curl(&["--cacert", &ca, &health]).code, 0, "it wants a certificate");
+
+    let members = Etcd::cluster(2);
+    let revision = members[0].put("/a", "1");
+    assert_eq!(members[1].put("/a", "2"), revision + 1);
 }

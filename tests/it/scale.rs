@@ -21,6 +21,49 @@ fn many(count: usize) -> String {
     text
 }
 
+/// Routes with conditions of all kinds, and many for each path.
+fn conditional(count: usize) -> String {
+    let mut text = "version: 1\nupstreams: { app: \"http://10.0.0.1:8080\" }\nroutes:\n".to_owned();
+    for number in 0..count {
+        let tenant = number / 4;
+        let method = ["GET", "POST", "PUT", "DELETE"][number % 4];
+        let matches = match number % 5 {
+            0 => format!("host: \"h{number}.example.com\""),
+            1 => format!(
+                "host: api.example.com, path: \"/service-{number}/**\", method: [GET, POST]"
+            ),
+            2 => format!(
+                "host: \"*.t{}.example.com\", path: \"/a/{number}/{{id}}\", headers: {{ x-debug: absent }}",
+                number % 100
+            ),
+            3 => format!(
+                "path: \"/items/{number}\", query: {{ page: present }}, client_ip: [10.0.0.0/8]"
+            ),
+            _ => format!(
+                "host: api.example.com, path: \"/api/**\", method: {method}, headers: {{ x-tenant: t{tenant} }}"
+            ),
+        };
+        let _ = writeln!(text, "  r{number}: {{ match: {{ {matches} }}, to: app }}");
+    }
+    text
+}
+
+#[test]
+fn ten_thousand_routes_with_conditions_are_checked_at_once() {
+    let home = crate::support::gateway::temporary();
+    std::fs::write(home.path().join("routes.yaml"), conditional(10_000)).unwrap();
+    let start = tokio::time::Instant::now();
+    let output = tidegate(home.path(), &["check", "-c", "routes.yaml"]);
+    let took = start.elapsed();
+    let said = crate::support::gateway::everything(&output);
+    eprintln!("10,000 routes with conditions: {} ms to check", took.as_millis());
+    assert_eq!(output.status.code(), Some(0), "{}", &said[..said.len().min(2000)]);
+    assert!(said.contains("10000 routes"), "{}", &said[..said.len().min(2000)]);
+    // The bar is two seconds for an optimised build on an idle machine.
+    let bar = Duration::from_secs(if cfg!(debug_assertions) { 30 } else { 2 });
+    assert!(took < bar, "{took:?}");
+}
+
 #[test]
 fn ten_thousand_routes_load_and_the_last_is_found() {
     let gateway = Gateway::start(&many(10_000));

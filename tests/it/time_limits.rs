@@ -34,10 +34,10 @@ fn drip(client: &mut Client, count: usize, every: Duration) {
 }
 
 #[test]
-fn an_upload_may_last_longer_than_per_try() {
+fn an_upload_may_last_longer_than_first_byte() {
     let upstream = counts();
     let gateway = Gateway::start(&format!(
-        "routes: {{ app: {{ to: \"{}\", timeouts: {{ per_try: 300ms }} }} }}\n",
+        "routes: {{ app: {{ to: \"{}\", timeouts: {{ first_byte: 300ms }} }} }}\n",
         upstream.url()
     ));
     let mut client = gateway.client();
@@ -55,13 +55,13 @@ fn an_upload_may_last_longer_than_per_try() {
 }
 
 #[test]
-fn per_try_runs_from_the_end_of_the_upload() {
+fn first_byte_runs_from_the_end_of_the_upload() {
     let upstream = Raw::serve(|peer| {
         peer.request();
         peer.gone();
     });
     let gateway = Gateway::start(&format!(
-        "routes: {{ app: {{ to: \"{}\", timeouts: {{ per_try: 400ms }} }} }}\n",
+        "routes: {{ app: {{ to: \"{}\", timeouts: {{ first_byte: 400ms }} }} }}\n",
         upstream.url()
     ));
     let mut client = gateway.client();
@@ -257,7 +257,7 @@ fn a_limit_the_sweep_looks_at_holds_for_every_way_into_http2() {
     });
     let gateway = Gateway::start(&format!(
         "listeners: {{ http: {{ address: \"127.0.0.1:0\", protocols: [h1, h2c] }} }}\n\
-         routes: {{ app: {{ to: \"{}\", timeouts: {{ per_try: 5s }} }} }}\n",
+         routes: {{ app: {{ to: \"{}\", timeouts: {{ first_byte: 5s }} }} }}\n",
         upstream.url()
     ));
     let address = gateway.addr("http");
@@ -267,4 +267,82 @@ fn a_limit_the_sweep_looks_at_holds_for_every_way_into_http2() {
         answer.head.status()
     });
     assert_eq!(status, 504);
+}
+
+#[test]
+fn per_try_takes_the_upload_with_it_and_blames_nobody() {
+    let (upstream, other) = (counts(), counts());
+    let gateway = Gateway::start(&format!(
+        "upstreams: {{ app: {{ endpoints: [\"{}\", \"{}\"], outlier: {{ after: 1 }} }} }}\n\
+         routes: {{ app: {{ to: app, timeouts: {{ per_try: 500ms }}, \
+         retry: {{ times: 3, when: timeout, methods: any }} }} }}\n",
+        upstream.url(),
+        other.url()
+    ));
+    let mut client = gateway.client();
+    client.request("POST", "h", "/", &["Transfer-Encoding: chunked"]);
+    let begun = Instant::now();
+    for _ in 0..3 {
+        client.send("1\r\nx\r\n");
+        pause(Duration::from_millis(200));
+    }
+    let answer = client.response();
+    assert_eq!((answer.status, answer.reason().as_str()), (504, "request_timeout"));
+    assert!(begun.elapsed() >= Duration::from_millis(500), "after {:?}", begun.elapsed());
+    let line = gateway.last_access(1);
+    assert_eq!(line["tries"], 1, "{line}");
+    assert_eq!(gateway.metric("tidegate_endpoint_ejections_total", &[]).unwrap_or(0.0), 0.0);
+    // One that is sent at once has the time for itself.
+    assert_eq!(gateway.client().post("h", "/", b"whole").text(), "5");
+}
+
+#[test]
+fn a_route_may_be_in_more_of_a_hurry_to_connect() {
+    const LONG: Duration = Duration::from_secs(10);
+    // It accepts, and never says a word of TLS.
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", mute.local_addr().unwrap());
+    for (upstream, limit) in [
+        ("10s", "connect: 300ms"),
+        ("10s", "per_try: 300ms"),
+        ("300ms", "connect: 10s"),
+        ("300ms", "per_try: 10s"),
+    ] {
+        let gateway = Gateway::start(&format!(
+            "upstreams: {{ app: {{ endpoints: [\"{url}\"], connect_timeout: {upstream} }} }}\n\
+             routes: {{ app: {{ to: app, timeouts: {{ {limit} }} }} }}\n"
+        ));
+        let begun = Instant::now();
+        let answer = gateway.get("h", "/");
+        assert_eq!((answer.status, answer.reason().as_str()), (504, "connect_timeout"), "{limit}");
+        let took = begun.elapsed();
+        assert!(took >= Duration::from_millis(300) && took < LONG / 2, "{limit}: after {took:?}");
+    }
+}
+
+#[test]
+fn who_waits_for_the_connection_of_another_waits_no_longer_than_for_its_own() {
+    const LIMIT: Duration = Duration::from_millis(700);
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let gateway = Gateway::start(&format!(
+        "listeners: {{ http: {{ address: \"127.0.0.1:0\", protocols: [h2c] }} }}\n\
+         upstreams: {{ app: {{ endpoints: [\"https://{}\"], protocol: h2, connect_timeout: 700ms }} }}\n\
+         routes: {{ app: {{ to: app }} }}\n",
+        mute.local_addr().unwrap()
+    ));
+    let address = gateway.addr("http");
+    let begun = Instant::now();
+    block_on(async {
+        let h2 = H2::plain(address).await;
+        let one = async || {
+            let mut send = h2.send.clone().ready().await.unwrap();
+            let request = http::Request::get("http://h/").body(()).unwrap();
+            send.send_request(request, true).unwrap().0.await.unwrap().status()
+        };
+        let answers = futures_util::future::join_all((0..8).map(|_| one())).await;
+        assert!(answers.iter().all(|status| *status == 504), "{answers:?}");
+    });
+    // In turn it would take eight times as long.
+    let took = begun.elapsed();
+    assert!(took >= LIMIT && took < 4 * LIMIT, "after {took:?}");
 }

@@ -6,6 +6,7 @@ mod certificates;
 mod hold;
 mod load;
 mod serve;
+mod token;
 mod wire;
 
 use std::{error::Error, net::SocketAddr, path::PathBuf};
@@ -20,6 +21,8 @@ type Failure = Box<dyn Error + Send + Sync>;
 enum Tool {
     /// A P-256 certificate for localhost, signed by a P-256 authority, into a directory.
     Certificates { directory: PathBuf },
+    /// An ES256 token and the keys it is verified with, into a directory.
+    Token { directory: PathBuf },
     /// The floor: bytes from one TCP connection to another, and nothing else.
     Splice {
         #[arg(long)]
@@ -50,6 +53,7 @@ enum Tool {
 async fn main() -> Result<(), Failure> {
     match Tool::parse() {
         Tool::Certificates { directory } => certificates::write(&directory),
+        Tool::Token { directory } => token::write(&directory),
         Tool::Splice { listen, to } => serve::splice(listen, to).await,
         Tool::Backend { listen, h2 } => serve::backend(listen, h2).await,
         Tool::Unary { to } => hold::unary(to).await,

@@ -61,6 +61,7 @@ impl Scene {
             reloader: Reloader::new(inputs, env, target, &first),
             metrics: Box::new(|| "tidegate_test 1\n".to_owned()),
             connections: Box::new(|| 7),
+            explain: Arc::new(|asked, _| Err(format!("asked of {}", asked.url))),
             drain: sender,
         });
         Self { dir, control, drain }
@@ -90,7 +91,7 @@ async fn reload_tells_what_became_of_it() {
     let (status, answer) = reload().await.unwrap();
     assert_eq!((status, answer["result"].as_str()), (StatusCode::OK, Some("applied")));
     assert!(answer["diff"][0].as_str().unwrap().starts_with("+ route two"), "{answer}");
-    assert_eq!(answer["diff"][1], "- route one");
+    assert_eq!(answer["diff"][1], "- route one  to: respond 204");
     assert!(answer["warnings"].as_str().unwrap().contains("mind the gap"), "{answer}");
 
     write(&scene.path("routes.yaml"), "poison");
@@ -251,5 +252,20 @@ mod probes {
         assert_eq!(ask(&scene, "GET", "/other").await.0, StatusCode::NOT_FOUND);
         let (status, body) = ask(&scene, "GET", "/metrics").await;
         assert_eq!((status, &*body), (StatusCode::OK, "tidegate_test 1\n"));
+    }
+}
+
+#[tokio::test]
+async fn questions_are_answered_or_refused_with_the_reason() {
+    let scene = Scene::new();
+    let (path, socket) = (scene.path("s"), AdminSocket::default());
+    socket.follow(Some(&path), &scene.control);
+    for (target, said) in [
+        ("/explain?url=a.com%2Fx", "asked of http://a.com/x"),
+        ("/explain", "there is no `url`"),
+        ("/explain?url=a&what=1", "unknown parameter `what`"),
+    ] {
+        let (status, answer) = call(&path, Method::GET, target).await.unwrap();
+        assert_eq!((status, answer["errors"].as_str()), (StatusCode::BAD_REQUEST, Some(said)));
     }
 }

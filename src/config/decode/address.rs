@@ -59,6 +59,12 @@ fn ip(host: &str) -> Option<IpAddr> {
     }
 }
 
+/// What is wrong with a user in a URL, and what to do. It shows nothing of the URL.
+pub(super) const USER_INFO: (&str, &str) = (
+    "an endpoint cannot hold a user or password",
+    "send credentials with `headers: { request: { set: { Authorization: … } } }`",
+);
+
 /// `http://host[:port]`, `https://`, `h2c://`, `unix:/path`; nothing after the port.
 pub(super) fn endpoint(text: &str) -> Result<EndpointUrl, Wrong> {
     if let Some(path) = text.strip_prefix("unix:") {
@@ -92,9 +98,8 @@ pub(super) fn endpoint(text: &str) -> Result<EndpointUrl, Wrong> {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, after) = rest.split_at(end);
     if authority.contains('@') {
-        let message = "an endpoint cannot hold a user or password".to_owned();
-        let help = "send credentials with `headers: { request: { set: { Authorization: … } } }`";
-        return Err((message, Some(help.into())));
+        let (message, help) = USER_INFO;
+        return Err((message.to_owned(), Some(help.to_owned())));
     }
     if !matches!(after, "" | "/") {
         let what = if after.starts_with('/') { "path" } else { "query" };

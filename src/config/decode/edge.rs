@@ -10,13 +10,14 @@ use super::{
         diagnostic::{Diagnostic, Place},
         fields::{LISTENER, TLS},
         model::{
-            Address, Certificate, ClientIpFrom, Listener, ListenerLimits, ListenerShares,
-            ListenerTimeouts, ListenerTls, Located, Name, Protocols, Tls,
+            Address, Certificate, ClientAuth, ClientIpFrom, Listener, ListenerLimits,
+            ListenerShares, ListenerTimeouts, ListenerTls, Located, Name, Protocols, Tls,
         },
         tree::{Entry, Kind, Node},
     },
     Tops,
     address::{self, Wrong},
+    client_auth::{client_auth, listener_tls},
     reader::{Fields, Owner, Reader, cannot_yet},
     slot::Slot,
     twice,
@@ -25,11 +26,13 @@ use super::{
 /// Connections of a listener where nothing is written.
 const MAX_CONNECTIONS: usize = 20_000;
 
-/// All listeners; `:8080` where no file has any.
+/// All listeners; `:8080` where no file has any. Those with TLS ask for certificates as `asked` says,
+/// where they do not say otherwise.
 pub(super) fn listeners(
     r: &Reader<'_>,
     first: Option<&Node>,
     tops: &Tops<'_>,
+    asked: Option<&ClientAuth>,
 ) -> BTreeMap<Name, Listener> {
     let mut all: BTreeMap<Name, Listener> = BTreeMap::new();
     let Some(first) = first else {
@@ -43,7 +46,7 @@ pub(super) fn listeners(
     for entry in nodes.flat_map(|node| r.named(node, "listeners")) {
         if let Some(known) = all.get(entry.key.as_str()) {
             twice(r, "listener", &entry.key, entry.key_place, known.place);
-        } else if let Some(listener) = listener(r, entry) {
+        } else if let Some(listener) = listener(r, entry, asked) {
             same_address(r, entry, &listener, &all);
             all.insert(entry.key.as_str().into(), listener);
         }
@@ -70,6 +73,7 @@ fn plain(place: Place, address: Located<Address>) -> Listener {
         place,
         address,
         tls: ListenerTls::None,
+        client_auth: None,
         https_redirect: None,
         protocols: Protocols { h1: true, h2: true, h2c: false },
         trusted_proxies: Vec::new(),
@@ -94,7 +98,7 @@ fn plain(place: Place, address: Located<Address>) -> Listener {
     }
 }
 
-fn listener(r: &Reader<'_>, entry: &Entry) -> Option<Listener> {
+fn listener(r: &Reader<'_>, entry: &Entry, asked: Option<&ClientAuth>) -> Option<Listener> {
     let owner = Owner::named(LISTENER.name, &entry.key);
     if let Some(text) = entry.value.text() {
         let address = bind(r, &entry.value, text)?;
@@ -109,7 +113,11 @@ fn listener(r: &Reader<'_>, entry: &Entry) -> Option<Listener> {
         }
     };
     let mut it = plain(entry.key_place, address?);
-    it.tls = f.get("tls").and_then(|slot| tls_mode(&slot)).unwrap_or_default();
+    if let Some(slot) = f.get("tls") {
+        let mut asked = asked.cloned();
+        it.tls = tls_mode(&slot, &mut asked).unwrap_or_default();
+        it.client_auth = asked.filter(|_| it.tls != ListenerTls::None);
+    }
     it.https_redirect = f.get("https_redirect").and_then(|slot| https_redirect(&slot));
     if let Some(protocols) = f.get("protocols").and_then(|slot| protocols(&slot)) {
         it.protocols = protocols;
@@ -180,18 +188,9 @@ pub(super) fn wrong_scalar(
     });
 }
 
-fn tls_mode(slot: &Slot<'_>) -> Option<ListenerTls> {
-    if let Kind::Map(entries) = &slot.node.kind {
-        let keys: Vec<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
-        let place = entries.first().map_or(slot.place(), |entry| entry.key_place);
-        if keys.is_empty() {
-            slot.wrong("true, auto, dev or false", None);
-        } else {
-            slot.r.report(cannot_yet(place, "tls: { … }").help(
-                "`tls: true`, `auto` or `dev`, with the settings in the `tls` section of the file",
-            ));
-        }
-        return None;
+fn tls_mode(slot: &Slot<'_>, asked: &mut Option<ClientAuth>) -> Option<ListenerTls> {
+    if let Kind::Map(_) = &slot.node.kind {
+        return listener_tls(slot, asked);
     }
     match slot.text()? {
         "true" => Some(ListenerTls::Files),
@@ -291,12 +290,12 @@ pub(super) fn networks(items: Option<Vec<Slot<'_>>>) -> Vec<IpNet> {
     networks
 }
 
-/// The `tls` section.
-pub(super) fn tls(r: &Reader<'_>, node: Option<&Node>) -> Tls {
+/// The `tls` section, and whose certificates its listeners ask for.
+pub(super) fn tls(r: &Reader<'_>, node: Option<&Node>) -> (Tls, Option<ClientAuth>) {
     let mut tls = Tls { only_tls13: false, session_tickets: true, certificates: Vec::new() };
     let Some(f) = node.and_then(|node| r.fields(node, &TLS, Owner::of(TLS.name, &Owner::TOP)))
     else {
-        return tls;
+        return (tls, None);
     };
     tls.only_tls13 = f.get("min_version").and_then(|slot| slot.word()) == Some("1.3");
     set(&mut tls.session_tickets, f.get("session_tickets").and_then(|slot| slot.bool()));
@@ -305,7 +304,8 @@ pub(super) fn tls(r: &Reader<'_>, node: Option<&Node>) -> Tls {
             tls.certificates.extend(certificate(r, item.node, &f.owner));
         }
     }
-    tls
+    let asked = f.get("client_auth").and_then(|slot| client_auth(&slot)).flatten();
+    (tls, asked)
 }
 
 fn certificate(r: &Reader<'_>, node: &Node, parent: &Owner<'_>) -> Option<Certificate> {

@@ -4,19 +4,23 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap},
+    sync::Arc,
 };
 
 use super::{
     diagnostic::{Diagnostic, Place},
     fields::{INCLUDED, TOP},
     load::{Role, Unit},
-    model::{Config, Name, Upstream},
+    model::{self, Action, Config, Lines, Name, Upstream},
+    quarantine,
     tree::{Kind, Node},
 };
 
-pub(super) use self::reader::Reader;
-#[cfg(test)]
-pub(super) use self::routes::json;
+pub(super) use self::{
+    reader::Reader,
+    routes::{json, plain},
+    units::show_size,
+};
 use self::{
     reader::{Fields, Owner},
     records::{Defaults, Policies},
@@ -24,18 +28,30 @@ use self::{
 
 mod actions;
 mod address;
+mod admission;
+mod bandwidth;
 mod checks;
+mod client_auth;
+mod discovery;
 mod edge;
+pub(super) mod endpoints;
+mod guard;
+mod headers;
 mod logs;
 mod matches;
 mod mirror;
+mod origins;
 mod process;
+mod rate_limit;
 mod reader;
 mod records;
 mod resilience;
 mod retry;
 mod routes;
 mod slot;
+mod stores;
+mod suite;
+mod timeouts;
 mod units;
 mod upstreams;
 
@@ -73,36 +89,76 @@ pub(super) fn config(r: &Reader<'_>, units: &[Unit], whole: bool) -> Option<Conf
         .any(|entry| !entry.value.entries().is_some_and(<[_]>::is_empty));
     let upstreams = RefCell::default();
     let mut context = Context { r, policies, upstreams, declared, whole, has_routes };
-    let of_unit = |context: &Context<'_>, role: Role, top: &Fields<'_>| {
-        let mut own = defaults.clone();
-        if let Some(entry) = top.entry("defaults").filter(|_| role == Role::Included) {
-            own.apply(r, &entry.value, &context.policies);
-        }
-        own
+    let of_unit = |context: &Context<'_>, unit: &(Role, Fields<'_>)| {
+        inherited(context, units, &defaults, unit)
     };
-    for (role, top) in &tops {
-        let own = of_unit(&context, *role, top);
-        upstreams::section(&context, top, &own);
+    for unit in &tops {
+        let own = of_unit(&context, unit);
+        upstreams::section(&context, &unit.1, &own);
     }
     let mut routes = BTreeMap::new();
-    for (role, top) in &tops {
-        let own = of_unit(&context, *role, top);
-        routes::section(&context, top, &own, &mut routes);
+    for unit in &tops {
+        let own = of_unit(&context, unit);
+        routes::section(&context, &unit.1, &own, &mut routes);
     }
+    let mut tests = Vec::new();
+    tops.iter().for_each(|(_, top)| suite::section(top, &mut tests));
+    let (tls, asked) = edge::tls(r, once(r, &tops, "tls"));
+    let listeners = once(r, &tops, "listeners");
+    let section = once(r, &tops, "stores");
+    let stores = stores::stores(r, section);
+    stores::services(&context, &stores, &defaults);
+    let quarantined = quarantined(r, units, &routes);
     let config = Config {
-        listeners: edge::listeners(r, once(r, &tops, "listeners"), &tops),
-        tls: edge::tls(r, once(r, &tops, "tls")),
+        listeners: edge::listeners(r, listeners, &tops, asked.as_ref()),
+        tls,
         upstreams: std::mem::take(context.upstreams.get_mut()),
+        stores,
         routes,
         logs: logs::logs(r, once(r, &tops, "logs")),
         metrics: process::metrics(r, once(r, &tops, "metrics")),
         admin: process::admin(r, once(r, &tops, "admin")),
         server: process::server(r, once(r, &tops, "server")),
+        tests,
+        quarantined,
+        lines: Lines::of(r.sources),
     };
     if whole {
+        stores::fit(&context, &config, section);
         checks::all(&context, &config, main.place);
+        suite::names_exist(&context, &tops, &config);
     }
     Some(config)
+}
+
+/// What the routes and upstreams of a file inherit.
+fn inherited(
+    context: &Context<'_>,
+    units: &[Unit],
+    defaults: &Defaults,
+    (role, top): &(Role, Fields<'_>),
+) -> Defaults {
+    // Whatever its routes inherit, they only say what is wrong.
+    let apart = units.iter().any(|it| it.quarantined && it.root.place.file == top.place.file);
+    let mut own = if apart { Defaults::quarantined() } else { defaults.clone() };
+    if let Some(entry) = top.entry("defaults").filter(|_| *role == Role::Included) {
+        own.apply(context.r, &entry.value, &context.policies);
+    }
+    own
+}
+
+/// The broken files that are kept apart, with their routes.
+fn quarantined(
+    r: &Reader<'_>,
+    units: &[Unit],
+    routes: &BTreeMap<Name, model::Route>,
+) -> Vec<model::Quarantined> {
+    let apart = routes.iter().filter(|(_, it)| it.action == Action::Quarantined);
+    let apart = apart.map(|(name, it)| (Arc::clone(name), it.place.file));
+    let with_path = units.iter().filter_map(|unit| {
+        Some((unit, r.sources.files.get(unit.root.place.file as usize)?.0.clone()))
+    });
+    quarantine::listed(with_path, apart)
 }
 
 fn tops<'a>(r: &'a Reader<'a>, units: &'a [Unit]) -> Tops<'a> {

@@ -6,9 +6,9 @@ use http::HeaderName;
 
 use super::{
     super::{
-        diagnostic::Place,
-        fields::{ADMIN, METRICS, SERVER},
-        model::{Address, Admin, Located, Metrics, RequestIdFrom, Server},
+        diagnostic::{Diagnostic, Place},
+        fields::{ADMIN, METRICS, OVERLOAD, SERVER},
+        model::{Address, Admin, Located, Metrics, Overload, RequestIdFrom, Server},
         tree::Node,
     },
     edge::{bind, set},
@@ -87,6 +87,7 @@ pub(super) fn server(r: &Reader<'_>, node: Option<&Node>) -> Server {
         pass_headers: Vec::new(),
         merge_slashes: true,
         keep_encoded_slash: false,
+        overload: None,
         workers: 0,
     };
     let owner = Owner::of(SERVER.name, &Owner::TOP);
@@ -119,8 +120,44 @@ pub(super) fn server(r: &Reader<'_>, node: Option<&Node>) -> Server {
         let word = normalize.get("encoded_slash").and_then(|slot| slot.word());
         set(&mut server.keep_encoded_slash, word.map(|word| word == "keep"));
     }
+    if let Some(slot) = f.get("overload") {
+        server.overload = overload(&slot);
+    }
     set(&mut server.workers, f.get("workers").and_then(|slot| slot.count()));
     server
+}
+
+/// `overload`: `none`, or a map.
+fn overload(slot: &Slot<'_>) -> Option<Overload> {
+    if slot.node.is_none_word() {
+        return None;
+    }
+    let f = slot.r.fields(slot.node, &OVERLOAD, Owner::of(OVERLOAD.name, slot.owner))?;
+    let memory = f.get("memory").and_then(|slot| slot.size());
+    let mut it = Overload { memory, ..Overload::default() };
+    set(&mut it.delay, f.get("delay").and_then(|slot| slot.duration()));
+    let steps = &mut it.steps;
+    let mut last = ("", 0.0);
+    for (key, onto) in [
+        ("shrink", &mut steps.shrink),
+        ("shed_low", &mut steps.shed_low),
+        ("shed_normal", &mut steps.shed_normal),
+        ("refuse", &mut steps.refuse),
+    ] {
+        let written = f.get(key);
+        set(onto, written.as_ref().and_then(|slot| slot.percent()));
+        if *onto <= last.1 {
+            let place = written.map_or(f.place, |slot| slot.place());
+            let message = match last.0 {
+                "" => format!("`{key}` {} must be more than 0%", f.owner.within()),
+                before => format!("`{key}` {} must be more than `{before}`", f.owner.within()),
+            };
+            slot.r.report(Diagnostic::error(place, message));
+            return None;
+        }
+        last = (key, *onto);
+    }
+    Some(it)
 }
 
 /// Only what would be taken out: a name that has no effect is a mistake.

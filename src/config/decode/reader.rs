@@ -290,6 +290,12 @@ impl<'a> Fields<'a> {
         self.entries
     }
 
+    /// A key as the table has it, if this build can do it.
+    pub(super) fn known(&self, key: &str) -> Option<&'static str> {
+        let field = self.section.field(key)?;
+        (field.status == Status::Built).then_some(field.key)
+    }
+
     /// Reports that a compulsory key is missing.
     pub(super) fn missing(&self, key: &str) {
         let message = format!("{} has no `{key}`", self.owner);

@@ -4,44 +4,55 @@
 use std::{
     cell::RefCell,
     collections::{HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
-use http::{HeaderName, HeaderValue};
-
+pub(super) use super::headers::{header_name, header_values};
 use super::{
     super::{
         diagnostic::{Diagnostic, Place},
-        fields::{BODY, DEFAULTS, HEADERS, POLICIES, RETRY, RETRY_TIMES, TIMEOUTS},
+        fields::{BODY, DEFAULTS, HEADERS, IP, POLICIES, RETRY, RETRY_TIMES, TIMEOUTS},
         model::{
-            Balance, BodyRule, HeaderEdits, Headers, HostHeader, Pool, Protocol, Retry, Timeouts,
+            Authorize, Balance, Bandwidth, BodyRule, Concurrency, Headers, HostHeader, IpRules,
+            Origins, Pool, PriorityClass, Protocol, RateLimit, Retry, RouteAuth, RouteAuthorize,
             Upstream, UpstreamLimits, UpstreamTls,
         },
-        tree::{Entry, Kind, Node},
+        tree::{Entry, Node},
     },
-    Tops,
+    Tops, admission, bandwidth,
     edge::set,
+    guard, headers, origins, rate_limit,
     reader::{Fields, Owner, Reader},
     retry,
     slot::Slot,
+    timeouts::{self, TimeoutsSoFar},
     twice, units, upstreams,
 };
 
 /// The kinds that can be named in this build.
-const KINDS: [&str; 4] = ["timeouts", "body", "headers", "retry"];
+pub(super) const KINDS: [&str; 10] = [
+    "timeouts",
+    "body",
+    "headers",
+    "retry",
+    "ip",
+    "auth",
+    "authorize",
+    "rate_limit",
+    "concurrency",
+    "bandwidth",
+];
+
+/// What a policy is called that is written in its place.
+pub(super) const INLINE: &str = "inline";
 
 /// Named policies of all files.
 pub(super) struct Policies<'a> {
     named: [HashMap<&'a str, &'a Entry>; KINDS.len()],
     used: RefCell<HashSet<(usize, &'a str)>>,
-}
-
-/// Timeouts, and where the two that must agree were written.
-#[derive(Clone, Copy)]
-pub(super) struct TimeoutsSoFar {
-    pub value: Timeouts,
-    pub request_at: Option<Place>,
-    pub per_try_at: Option<Place>,
+    /// Those whose rules were compiled; `None` where that failed and was said.
+    authorize: HashMap<&'a str, Option<Arc<Authorize>>>,
 }
 
 /// What a route and an upstream start from.
@@ -51,7 +62,18 @@ pub(super) struct Defaults {
     pub body: BodyRule,
     pub headers: Headers,
     pub retry: Option<Retry>,
+    pub ip: Option<IpRules>,
+    pub auth: Option<RouteAuth>,
+    pub authorize: Option<RouteAuthorize>,
+    pub rate_limit: Vec<Arc<RateLimit>>,
+    pub concurrency: Vec<Arc<Concurrency>>,
+    pub bandwidth: Option<Bandwidth>,
+    pub priority_class: PriorityClass,
     pub upstream: Upstream,
+    /// Where all but those of the upstream were written.
+    pub origins: Origins,
+    /// The file of the route is kept apart.
+    pub quarantined: bool,
 }
 
 // === impl Policies ===
@@ -59,7 +81,8 @@ pub(super) struct Defaults {
 impl<'a> Policies<'a> {
     /// Finds and judges the named policies of all files.
     pub(super) fn collect(r: &'a Reader<'a>, tops: &Tops<'a>) -> Self {
-        let mut all = Self { named: Default::default(), used: RefCell::default() };
+        let mut all =
+            Self { named: Default::default(), used: RefCell::default(), authorize: HashMap::new() };
         for entry in tops.iter().filter_map(|(_, top)| top.entry("policies")) {
             let owner = Owner::of(POLICIES.name, &Owner::TOP);
             let Some(f) = r.fields(&entry.value, &POLICIES, owner) else { continue };
@@ -81,20 +104,35 @@ impl<'a> Policies<'a> {
         all
     }
 
-    fn judge(&self, r: &Reader<'_>) {
+    /// The rules of a policy.
+    pub(super) fn authorize(&self, name: &str) -> Option<Arc<Authorize>> {
+        self.authorize.get(name).cloned().flatten()
+    }
+
+    fn judge(&mut self, r: &Reader<'_>) {
         for (kind, names) in KINDS.iter().zip(&self.named) {
             for (name, entry) in names {
                 // Each by itself: what one lacks is not found in another.
                 let mut scratch = Defaults::builtin();
                 let what = format!("{kind} policy");
                 let owner = Owner::named(&what, name);
-                apply(r, kind, &entry.value, owner, &mut scratch);
+                match *kind {
+                    "auth" => drop(guard::judged(r, &entry.value, name)),
+                    "rate_limit" => drop(rate_limit::judged(r, &entry.value, name)),
+                    "concurrency" => drop(admission::judged(r, &entry.value, name)),
+                    "bandwidth" => drop(bandwidth::judged(r, &entry.value, name)),
+                    "authorize" => {
+                        let rules = guard::authorize::judged(r, &entry.value, name);
+                        self.authorize.insert(*name, rules);
+                    }
+                    _ => apply(r, kind, &entry.value, owner, name, &mut scratch),
+                }
             }
         }
     }
 
     /// The policy a value names.
-    fn find(&self, slot: &Slot<'_>) -> Option<&'a Entry> {
+    pub(super) fn find(&self, slot: &Slot<'_>) -> Option<&'a Entry> {
         let name = slot.text()?;
         let kind = KINDS.iter().position(|kind| *kind == slot.key)?;
         if let Some((known, entry)) = self.named[kind].get_key_value(name) {
@@ -109,6 +147,14 @@ impl<'a> Policies<'a> {
         if slot.key == "timeouts" && units::duration(name).is_ok() && !slot.node.is_secret() {
             found = found.help(format!("did you mean `{{ request: {name} }}`?"));
         }
+        if slot.key == "ip" && name.contains(['.', ':']) && !slot.node.is_secret() {
+            found = found.help(format!("did you mean `{{ allow: [{name}] }}`?"));
+        }
+        if slot.key == "authorize"
+            && !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        {
+            found = found.help("a rule in its place is a map: `{ allow: \"…\" }`");
+        }
         let mut known: Vec<&str> = self.named[kind].keys().copied().collect();
         known.sort_unstable();
         slot.r.report(match slot.r.propose(name, known) {
@@ -116,6 +162,12 @@ impl<'a> Policies<'a> {
             None => found,
         });
         None
+    }
+
+    /// The policy of this name, without a word if there is none.
+    pub(super) fn named(&self, kind: &str, name: &str) -> Option<&'a Entry> {
+        let kind = KINDS.iter().position(|known| *known == kind)?;
+        self.named[kind].get(name).copied()
     }
 
     /// Policies nothing refers to.
@@ -135,37 +187,48 @@ impl<'a> Policies<'a> {
 // === impl Defaults ===
 
 impl Defaults {
+    /// What holds of the routes of a file that is kept apart: nobody is asked for anything.
+    pub(super) fn quarantined() -> Self {
+        Self { quarantined: true, ..Self::builtin() }
+    }
+
     /// What holds where nobody wrote anything.
     pub(super) fn builtin() -> Self {
         let upstream = Upstream {
             place: Place::default(),
             endpoints: Vec::new(),
+            discover: None,
             balance: Balance::LeastRequests,
             connect_timeout: Duration::from_secs(1),
             protocol: Protocol::Auto,
             host_header: HostHeader::Client,
             pool: Pool { idle: Duration::from_secs(60), max_idle: 512 },
             limits: UpstreamLimits { connections: 512, requests: 1024, queue: 256 },
-            tls: UpstreamTls { ca: None, client: None, server_name: None, verify: true },
+            tls: UpstreamTls::default(),
             hash_on: None,
             slow_start: None,
             sticky: None,
             health: None,
             outlier: None,
             breaker: None,
-        };
-        let value = Timeouts {
-            request: None,
-            per_try: Some(Duration::from_secs(30)),
-            idle: Some(Duration::from_secs(60)),
-            idle_written: false,
+            adaptive: None,
+            origins: Origins::default(),
         };
         Self {
-            timeouts: TimeoutsSoFar { value, request_at: None, per_try_at: None },
+            timeouts: TimeoutsSoFar::builtin(),
             body: BodyRule { max: Some(10 << 20), buffer: false },
             headers: Headers::default(),
             retry: None,
+            ip: None,
+            auth: None,
+            authorize: None,
+            rate_limit: Vec::new(),
+            concurrency: Vec::new(),
+            bandwidth: None,
+            priority_class: PriorityClass::default(),
             upstream,
+            origins: Origins::default(),
+            quarantined: false,
         }
     }
 
@@ -182,16 +245,23 @@ impl Defaults {
                 }
             }
             upstreams::settings(&upstream, &mut self.upstream);
+            self.upstream.origins.settle();
         }
+        self.origins.settle();
     }
 
     /// The records of `defaults` or of a route on top.
     pub(super) fn records(&mut self, f: &Fields<'_>, policies: &Policies<'_>) {
+        if let Some(slot) = f.get("priority_class") {
+            origins::policy(&mut self.origins, &slot, "priority_class", None, policies);
+            set(&mut self.priority_class, admission::priority_class(&slot));
+        }
         for kind in KINDS {
             let Some(slot) = f.get(kind) else { continue };
+            origins::policy(&mut self.origins, &slot, kind, short(kind, slot.node), policies);
             if kind == "body" && is_size(slot.node) {
                 set(&mut self.body.max, slot.size().map(Some));
-            } else if kind == "retry" && is_number(slot.node) {
+            } else if kind == "retry" && retry::is_number(slot.node) {
                 let ty = &RETRY_TIMES;
                 if let Some(times) = (Slot { ty, ..slot }).count() {
                     let times = u32::try_from(times).unwrap_or(0);
@@ -203,29 +273,53 @@ impl Defaults {
                 match kind {
                     "body" => self.body = BodyRule { max: None, buffer: false },
                     "retry" => self.retry = None,
+                    "ip" => self.ip = None,
+                    "auth" => self.auth = None,
+                    "authorize" => self.authorize = None,
+                    "rate_limit" => self.rate_limit.clear(),
+                    "concurrency" => self.concurrency.clear(),
+                    "bandwidth" => self.bandwidth = None,
                     _ => self.headers = Headers::default(),
                 }
+            } else if kind == "auth" {
+                // Where it is wrong the file is refused: nobody passes for it.
+                self.auth = guard::route_auth(&slot, policies);
+                if self.auth.is_none() && !slot.r.has_errors() {
+                    slot.error(format!("{} cannot be read", slot.subject()), None);
+                }
+            } else if kind == "authorize" {
+                self.authorize = guard::authorize::route_authorize(&slot, policies);
+                if self.authorize.is_none() && !slot.r.has_errors() {
+                    slot.error(format!("{} cannot be read", slot.subject()), None);
+                }
+            } else if kind == "rate_limit" {
+                self.rate_limit = rate_limit::route_limits(&slot, policies);
+            } else if kind == "bandwidth" {
+                self.bandwidth = bandwidth::route(&slot, policies);
+            } else if kind == "concurrency" {
+                self.concurrency = admission::route_limits(&slot, policies);
             } else if kind == "retry" && slot.node.is("true") {
                 slot.wrong("a number, a name, a map or none", None);
             } else if slot.node.text().is_some() {
                 let Some(entry) = policies.find(&slot) else { continue };
                 // Judged once where it is defined.
                 let owner = Owner::named(kind, &entry.key);
-                apply(&slot.r.silent(), kind, &entry.value, owner, self);
+                apply(&slot.r.silent(), kind, &entry.value, owner, &entry.key, self);
             } else {
                 let what = format!("`{kind}`");
-                apply(slot.r, kind, slot.node, Owner::of(&what, slot.owner), self);
+                apply(slot.r, kind, slot.node, Owner::of(&what, slot.owner), INLINE, self);
             }
         }
     }
 }
 
-/// A number, or what was meant as one: `1-2` can be a name.
-fn is_number(node: &Node) -> bool {
-    node.text().is_some_and(|text| {
-        text.bytes().all(|byte| byte.is_ascii_digit() || b".-".contains(&byte))
-            && text.parse::<f64>().is_ok()
-    })
+/// The field that a value alone stands for.
+fn short(kind: &str, node: &Node) -> Option<&'static str> {
+    match kind {
+        "body" if is_size(node) => Some("max"),
+        "retry" if retry::is_number(node) => Some("times"),
+        _ => None,
+    }
 }
 
 /// A size, or what was meant as one: names have no capital letters.
@@ -238,44 +332,38 @@ fn is_size(node: &Node) -> bool {
     })
 }
 
-fn apply(r: &Reader<'_>, kind: &str, node: &Node, owner: Owner<'_>, onto: &mut Defaults) {
+fn apply(
+    r: &Reader<'_>,
+    kind: &str,
+    node: &Node,
+    owner: Owner<'_>,
+    name: &str,
+    onto: &mut Defaults,
+) {
     let section = match kind {
         "timeouts" => &TIMEOUTS,
         "body" => &BODY,
         "retry" => &RETRY,
+        "ip" => &IP,
         _ => &HEADERS,
     };
     let Some(f) = r.fields(node, section, owner) else { return };
     match kind {
-        "timeouts" => timeouts(&f, &mut onto.timeouts),
+        "timeouts" => timeouts::read(&f, &mut onto.timeouts),
         "body" => body(&f, &mut onto.body),
         "retry" => {
             let inherited = onto.retry.take();
             onto.retry = retry::retry(&f, inherited);
         }
+        "ip" => onto.ip = guard::ip(&f, name.into()),
         _ => {
             if let Some(f) = f.child("request") {
-                merge(&mut onto.headers.request, edits(&f));
+                headers::merge(&mut onto.headers.request, headers::edits(&f));
             }
             if let Some(f) = f.child("response") {
-                merge(&mut onto.headers.response, edits(&f));
+                headers::merge(&mut onto.headers.response, headers::edits(&f));
             }
         }
-    }
-}
-
-fn timeouts(f: &Fields<'_>, onto: &mut TimeoutsSoFar) {
-    if let Some(slot) = f.get("request") {
-        set(&mut onto.value.request, slot.duration_or_none());
-        onto.request_at = Some(slot.place());
-    }
-    if let Some(slot) = f.get("per_try") {
-        set(&mut onto.value.per_try, slot.duration_or_none());
-        onto.per_try_at = Some(slot.place());
-    }
-    if let Some(slot) = f.get("idle") {
-        set(&mut onto.value.idle, slot.duration_or_none());
-        onto.value.idle_written = true;
     }
 }
 
@@ -285,110 +373,4 @@ fn body(f: &Fields<'_>, onto: &mut BodyRule) {
         set(&mut onto.max, max);
     }
     set(&mut onto.buffer, f.get("buffer").and_then(|slot| slot.bool()));
-}
-
-fn edits(f: &Fields<'_>) -> HeaderEdits {
-    let mut edits = HeaderEdits::default();
-    if let Some(slot) = f.get("set") {
-        edits.set = header_values(&slot, false);
-    }
-    if let Some(slot) = f.get("add") {
-        edits.add = header_values(&slot, true);
-    }
-    for item in f.get("remove").and_then(|slot| slot.items()).unwrap_or_default() {
-        let Some(text) = item.text() else { continue };
-        edits.remove.extend(header_name(&item, text, item.place()));
-    }
-    edits
-}
-
-/// What a level says about a header replaces what weaker levels said about it.
-fn merge(onto: &mut HeaderEdits, level: HeaderEdits) {
-    let names: HashSet<HeaderName> = level
-        .set
-        .iter()
-        .chain(&level.add)
-        .map(|(name, _)| name)
-        .chain(&level.remove)
-        .cloned()
-        .collect();
-    onto.set.retain(|(name, _)| !names.contains(name));
-    onto.add.retain(|(name, _)| !names.contains(name));
-    onto.remove.retain(|name| !names.contains(name));
-    onto.set.extend(level.set);
-    onto.add.extend(level.add);
-    onto.remove.extend(level.remove);
-}
-
-/// A map from header to value, or to a list of values where `many`.
-pub(super) fn header_values(slot: &Slot<'_>, many: bool) -> Vec<(HeaderName, HeaderValue)> {
-    let mut found = Vec::new();
-    let Kind::Map(entries) = &slot.node.kind else {
-        slot.wrong("a map of headers", None);
-        return found;
-    };
-    for entry in entries {
-        let here = Slot { node: &entry.value, ..*slot };
-        let Some(name) = header_name(&here, &entry.key, entry.key_place) else { continue };
-        if found.iter().any(|(known, _)| *known == name) {
-            let message = format!("the header `{name}` is written twice, names ignore case");
-            slot.r.report(Diagnostic::error(entry.key_place, message));
-            continue;
-        }
-        let values = match &entry.value.kind {
-            Kind::Seq(items) if many => items.as_slice(),
-            _ => std::slice::from_ref(&entry.value),
-        };
-        for node in values {
-            let item = Slot { node, ..*slot };
-            let Some(scalar) = node.scalar() else {
-                item.wrong("text for each header", None);
-                continue;
-            };
-            match HeaderValue::from_str(&scalar.text) {
-                Ok(mut value) => {
-                    value.set_sensitive(scalar.secret);
-                    found.push((name.clone(), value));
-                }
-                Err(_) => {
-                    item.error(format!("the value of `{name}` cannot be sent in a header"), None)
-                }
-            }
-        }
-    }
-    found
-}
-
-/// A header the operator may change.
-pub(super) fn header_name(slot: &Slot<'_>, text: &str, place: Place) -> Option<HeaderName> {
-    const FRAMING: [&str; 9] = [
-        "connection",
-        "content-length",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "host",
-    ];
-    let Ok(name) = HeaderName::from_bytes(text.as_bytes()) else {
-        // A value may come from a variable, a key never does.
-        let secret = slot.node.is_secret() && slot.node.place == place;
-        let shown = if secret { "…" } else { text };
-        let message =
-            format!("`{}` is not the name of a header", super::super::tree::shorten(shown));
-        slot.r.report(Diagnostic::error(place, message));
-        return None;
-    };
-    if FRAMING.contains(&name.as_str()) {
-        let message = format!("`{name}` cannot be changed here: it belongs to the message itself");
-        let found = Diagnostic::error(place, message);
-        slot.r.report(match name.as_str() {
-            "host" => found.help("`host_header` of the upstream says which Host it sees"),
-            _ => found,
-        });
-        return None;
-    }
-    Some(name)
 }

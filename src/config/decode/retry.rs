@@ -8,6 +8,7 @@ use super::{
     super::{
         diagnostic::{Diagnostic, Place},
         model::{Action, Causes, Methods, Retry, Statuses},
+        tree::Node,
     },
     Context,
     edge::set,
@@ -121,6 +122,14 @@ fn methods(slot: &Slot<'_>) -> Option<Methods> {
     methods.into_iter().collect::<Option<_>>().map(Methods::List)
 }
 
+/// A number, or what was meant as one: `1-2` can be a name.
+pub(super) fn is_number(node: &Node) -> bool {
+    node.text().is_some_and(|text| {
+        text.bytes().all(|byte| byte.is_ascii_digit() || b".-".contains(&byte))
+            && text.parse::<f64>().is_ok()
+    })
+}
+
 // === the whole route ===
 
 /// Says where further tries can never happen. What all routes inherit is not held against one that
@@ -140,7 +149,7 @@ pub(super) fn fits(context: &Context<'_>, f: &Fields<'_>, own: &Defaults, action
         let upstreams = context.upstreams.borrow();
         for (target, _) in targets {
             let Some(upstream) = upstreams.get(&target.value) else { continue };
-            if upstream.endpoints.len() > 1 {
+            if upstream.endpoints.len() > 1 || upstream.discover.is_some() {
                 continue;
             }
             let shown = f.r.sources.shown(target.place, &target.value);
@@ -154,19 +163,19 @@ pub(super) fn fits(context: &Context<'_>, f: &Fields<'_>, own: &Defaults, action
 /// All tries, each as long as it may be, take longer than the request may.
 fn in_time(f: &Fields<'_>, own: &Defaults, retry: &Retry) {
     let timeouts = &own.timeouts;
-    let (Some(per_try), Some(request)) = (timeouts.value.per_try, timeouts.value.request) else {
+    let (Some(request), Some(request_at)) = (timeouts.value.request, timeouts.request_at) else {
         return;
     };
-    let (Some(at), Some(request_at)) = (timeouts.per_try_at, timeouts.request_at) else { return };
+    let Some((key, limit, at)) = timeouts.of_a_try().next() else { return };
     let tries = retry.times.saturating_add(1);
     // One alone that is longer is an error of its own.
-    if per_try > request || per_try.saturating_mul(tries) <= request {
+    if limit > request || limit.saturating_mul(tries) <= request {
         return;
     }
     let keys = ["retry", "timeouts"].map(|key| f.entry(key).is_some());
     let within =
         if keys == [false; 2] { "in what routes inherit".to_owned() } else { f.owner.within() };
-    let message = format!("{tries} tries of `per_try` are longer than `request` {within}");
+    let message = format!("{tries} tries of `{key}` are longer than `request` {within}");
     f.r.report(
         Diagnostic::warning(at, message)
             .label("each try may take this long…")

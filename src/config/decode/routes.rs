@@ -6,7 +6,7 @@ use serde_json::{Map, Number, Value};
 
 use super::{
     super::{
-        diagnostic::{Diagnostic, Place},
+        diagnostic::Diagnostic,
         fields::{LAYER, ROUTE},
         model::{
             Action, CustomLayer, ErrorFormat, LayerPosition, Located, Name, PathRewrite, Route,
@@ -14,14 +14,14 @@ use super::{
         },
         tree::{Entry, Kind, Node},
     },
-    Context, actions,
+    Context, actions, admission,
     edge::set,
-    matches, mirror,
-    reader::{Fields, Owner, Reader},
-    records::{Defaults, TimeoutsSoFar},
+    guard, matches, mirror, origins, rate_limit,
+    reader::{Fields, Owner},
+    records::{Defaults, KINDS},
     retry,
     slot::Slot,
-    twice,
+    timeouts, twice,
 };
 
 /// The routes of one file.
@@ -35,6 +35,16 @@ pub(super) fn section(
     let Some(entry) = top.entry("routes") else { return };
     for entry in r.named(&entry.value, "routes") {
         if let Some(known) = routes.get(entry.key.as_str()) {
+            if defaults.quarantined {
+                // Somebody else has the name; it stays a route all the same.
+                if let Some(route) = route(context, entry, defaults) {
+                    let file = r.sources.files.get(entry.key_place.file as usize);
+                    let file = file.map(|(path, _)| path.display().to_string());
+                    let name = format!("{}@{}", entry.key, file.unwrap_or_default());
+                    routes.insert(name.into(), route);
+                }
+                continue;
+            }
             twice(r, "route", &entry.key, entry.key_place, known.place);
         } else if let Some(route) = route(context, entry, defaults) {
             routes.insert(entry.key.as_str().into(), route);
@@ -48,9 +58,19 @@ fn route(context: &Context<'_>, entry: &Entry, defaults: &Defaults) -> Option<Ro
     let f = r.fields(&entry.value, &ROUTE, owner)?;
     let mut own = defaults.clone();
     own.records(&f, &context.policies);
-    consistent(r, &f, &own.timeouts);
-    let action = actions::action(context, &f, entry.key_place, defaults);
+    origins::keys(&mut own.origins, &f, &[&KINDS[..], &["priority_class"]].concat());
+    if let Some(auth) = &own.auth {
+        guard::services(context, auth, defaults);
+    }
+    timeouts::consistent(&f, &own.timeouts);
+    let action = match defaults.quarantined {
+        true => Some(Action::Quarantined),
+        false => actions::action(context, &f, entry.key_place, defaults),
+    };
     retry::fits(context, &f, &own, action.as_ref());
+    guard::authorize::fits(r, &entry.key, own.authorize.as_ref(), own.auth.as_ref());
+    rate_limit::fits(&f, &own, entry.key_place);
+    admission::fits(&f, &mut own, entry.key_place);
     let path_rewrite = path_rewrite(&f, action.as_ref());
     let mirror = mirror::mirror(context, &f, action.as_ref(), defaults);
     let matches = matches::matches(&f, entry.key_place);
@@ -67,6 +87,13 @@ fn route(context: &Context<'_>, entry: &Entry, defaults: &Defaults) -> Option<Ro
         timeouts: own.timeouts.value,
         // None at all is the direct way.
         retry: own.retry.filter(|retry| retry.times > 0 || retry.hedge.is_some()),
+        ip: own.ip,
+        auth: own.auth,
+        authorize: own.authorize,
+        rate_limit: own.rate_limit,
+        bandwidth: own.bandwidth,
+        concurrency: own.concurrency,
+        priority_class: own.priority_class,
         mirror,
         upgrade: upgrade(&f),
         body: own.body,
@@ -79,32 +106,11 @@ fn route(context: &Context<'_>, entry: &Entry, defaults: &Defaults) -> Option<Ro
         access_log: true,
         layers: layers(&f),
         labels: labels(&f),
+        origins: own.origins,
     };
     set(&mut it.enabled, f.get("enabled").and_then(|slot| slot.bool()));
     set(&mut it.access_log, f.get("access_log").and_then(|slot| slot.bool()));
     Some(it)
-}
-
-/// `per_try` beyond `request` cannot happen; it was not meant, if both were written.
-fn consistent(r: &Reader<'_>, f: &Fields<'_>, timeouts: &TimeoutsSoFar) {
-    let (Some(per_try), Some(request)) = (timeouts.value.per_try, timeouts.value.request) else {
-        return;
-    };
-    if let (Some(at), Some(request_at)) = (timeouts.per_try_at, timeouts.request_at)
-        && per_try > request
-    {
-        let inside =
-            |at: Place| at.file == f.place.file && (f.place.start..f.place.end).contains(&at.start);
-        // What all routes inherit is said once.
-        let own = inside(at) || inside(request_at);
-        let within = if own { f.owner.within() } else { "in what routes inherit".to_owned() };
-        let message = format!("`per_try` is longer than `request` {within}");
-        r.report(
-            Diagnostic::error(at, message)
-                .label("each try may take this long…")
-                .and(request_at, "…and all of it only this long"),
-        );
-    }
 }
 
 fn path_rewrite(f: &Fields<'_>, action: Option<&Action>) -> PathRewrite {
@@ -217,7 +223,8 @@ pub(in super::super) fn json(node: &Node) -> Value {
     }
 }
 
-fn plain(text: &str) -> Value {
+/// A plain word, typed.
+pub(in super::super) fn plain(text: &str) -> Value {
     match text {
         "true" | "True" | "TRUE" => return Value::Bool(true),
         "false" | "False" | "FALSE" => return Value::Bool(false),

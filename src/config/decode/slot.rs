@@ -1,6 +1,6 @@
 //! One value in its field: the typed readings, with the rules of the table.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
     super::{
@@ -224,6 +224,23 @@ impl<'a> Slot<'a> {
                 None
             }
         }
+    }
+
+    /// One of something, or a list. Where one is wrong the file is refused: nobody passes for it.
+    pub(super) fn several<T>(&self, one: impl Fn(&Self) -> Option<T>) -> Vec<Arc<T>> {
+        let items = match &self.node.kind {
+            Kind::Seq(items) if items.is_empty() => {
+                self.error(format!("{} is an empty list", self.subject()), None);
+                return Vec::new();
+            }
+            Kind::Seq(items) => items.iter().map(|node| Slot { node, ..*self }).collect(),
+            Kind::Null | Kind::Scalar(_) | Kind::Map(_) => vec![*self],
+        };
+        let found: Vec<_> = items.iter().map(|item| one(item).map(Arc::new)).collect();
+        if found.iter().any(Option::is_none) && !self.r.has_errors() {
+            self.error(format!("{} cannot be read", self.subject()), None);
+        }
+        found.into_iter().flatten().collect()
     }
 
     /// The items of a list, or the one value written without brackets.

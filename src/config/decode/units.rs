@@ -64,7 +64,7 @@ pub(super) fn percent(text: &str) -> Result<f64, Wrong> {
 }
 
 /// A size as one would write it.
-pub(super) fn show_size(bytes: u64) -> String {
+pub(in super::super) fn show_size(bytes: u64) -> String {
     for (shift, unit) in [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")] {
         if bytes >= 1 << shift && bytes.is_multiple_of(1 << shift) {
             return format!("{}{unit}", bytes >> shift);

@@ -5,12 +5,16 @@ use http::HeaderValue;
 use super::{
     super::{
         diagnostic::{Diagnostic, Place},
-        fields::{ENDPOINT, UPSTREAM},
-        model::{Balance, Endpoint, HostHeader, Located, Name, Protocol, Upstream},
+        fields::UPSTREAM,
+        model::{
+            Balance, Discover, Endpoint, HostHeader, Name, Protocol, Scheme, Upstream, UpstreamTls,
+        },
         tree::{Entry, Kind, Node},
     },
-    Context, address,
-    edge::{set, wrong_scalar},
+    Context, admission, discovery,
+    edge::set,
+    endpoints::{endpoint, endpoints},
+    origins,
     reader::{Fields, Owner, Reader},
     records::Defaults,
     resilience,
@@ -43,6 +47,16 @@ pub(super) fn inline(
     defaults: &Defaults,
 ) -> Option<Name> {
     let endpoint = endpoint(context.r, node, text, place)?;
+    Some(implicit(context, endpoint, place, defaults))
+}
+
+/// The upstream of one endpoint that was written in its place.
+pub(super) fn implicit(
+    context: &Context<'_>,
+    endpoint: Endpoint,
+    place: Place,
+    defaults: &Defaults,
+) -> Name {
     let name = endpoint.url.value.clone();
     let mut new = Upstream { place, endpoints: vec![endpoint], ..defaults.upstream.clone() };
     let mut all = context.upstreams.borrow_mut();
@@ -60,7 +74,7 @@ pub(super) fn inline(
             }
         }
     }
-    Some(name)
+    name
 }
 
 fn upstream(r: &Reader<'_>, entry: &Entry, defaults: &Upstream) -> Option<Upstream> {
@@ -74,91 +88,34 @@ fn upstream(r: &Reader<'_>, entry: &Entry, defaults: &Upstream) -> Option<Upstre
         Kind::Map(_) | Kind::Null => {
             let f = r.fields(&entry.value, &UPSTREAM, owner)?;
             settings(&f, &mut it);
-            let discover = f.entries().iter().any(|entry| entry.key == "discover");
-            let list = match f.entry("endpoints").map(|entry| &entry.value) {
-                None if discover => return None, // reported as not built
-                None => {
-                    f.missing("endpoints");
+            match (f.entry("endpoints").map(|entry| &entry.value), f.get("discover")) {
+                (Some(list), None) => it.endpoints = written(&f, list)?,
+                (None, Some(slot)) => it.discover = Some(discovery::source(&slot)?),
+                (Some(_), Some(slot)) => {
+                    let message = format!("{} has both `endpoints` and `discover`", f.owner);
+                    slot.error(message, Some("one of them says where it answers".to_owned()));
                     return None;
                 }
-                Some(node) => match &node.kind {
-                    Kind::Seq(items) => endpoints(r, node, items, &f.owner),
-                    Kind::Scalar(scalar) => {
-                        endpoint(r, node, &scalar.text, node.place).map(|one| vec![one])
-                    }
-                    Kind::Map(_) | Kind::Null => {
-                        f.get("endpoints")?.wrong("a list of URLs", None);
-                        None
-                    }
-                },
-            };
-            it.endpoints = list?;
+                (None, None) => {
+                    let message = format!("{} has no `endpoints`", f.owner);
+                    let found = Diagnostic::error(f.place, message);
+                    r.report(found.help("or `discover`, where they are found elsewhere"));
+                    return None;
+                }
+            }
             fit(&f, &it);
         }
     }
     Some(it)
 }
 
-fn endpoints(
-    r: &Reader<'_>,
-    list: &Node,
-    items: &[Node],
-    owner: &Owner<'_>,
-) -> Option<Vec<Endpoint>> {
-    if items.is_empty() {
-        r.report(Diagnostic::error(list.place, format!("{owner} has no endpoint")));
-        return None;
-    }
-    let mut all: Vec<Endpoint> = Vec::with_capacity(items.len());
-    let mut good = true;
-    for item in items {
-        let made = match &item.kind {
-            Kind::Scalar(scalar) => endpoint(r, item, &scalar.text, item.place),
-            _ => r
-                .fields(item, &ENDPOINT, Owner::of(ENDPOINT.name, owner))
-                .and_then(|f| endpoint_map(r, &f)),
-        };
-        let Some(made) = made else {
-            good = false;
-            continue;
-        };
-        if let Some(first) = all.iter().find(|known| known.url == made.url) {
-            let shown = if item.is_secret() { "«redacted»" } else { &made.url.value };
-            let message = format!("{owner} has the endpoint `{shown}` twice");
-            let found =
-                Diagnostic::error(made.url.place, message).and(first.url.place, "first here");
-            r.report(found.help("`{ url: …, weight: 2 }` gives it a larger share"));
-        }
-        all.push(made);
-    }
-    good.then_some(all)
-}
-
-fn endpoint_map(r: &Reader<'_>, f: &Fields<'_>) -> Option<Endpoint> {
-    let Some(slot) = f.get("url") else {
-        f.missing("url");
-        return None;
-    };
-    let mut made = endpoint(r, slot.node, slot.text()?, slot.place())?;
-    let weight = f.get("weight").and_then(|slot| slot.int());
-    set(&mut made.weight, weight.and_then(|weight| u32::try_from(weight).ok()));
-    set(&mut made.backup, f.get("backup").and_then(|slot| slot.bool()));
-    let priority = f.get("priority").and_then(|slot| slot.int());
-    set(&mut made.priority, priority.and_then(|number| u32::try_from(number).ok()));
-    if let (Some(backup), true) = (f.get("backup"), made.backup && made.priority > 0) {
-        backup.error(format!("{} is both backup and has a priority", f.owner), None);
-    }
-    Some(made)
-}
-
-fn endpoint(r: &Reader<'_>, node: &Node, text: &str, place: Place) -> Option<Endpoint> {
-    match address::endpoint(text) {
-        Ok(address::EndpointUrl { name, tls, h2c, target }) => {
-            let url = Located { value: name, place };
-            Some(Endpoint { url, tls, h2c, target, weight: 1, backup: false, priority: 0 })
-        }
-        Err(wrong) => {
-            wrong_scalar(r, node, place, wrong, "a URL of an endpoint");
+/// `endpoints`: a list, or one URL.
+fn written(f: &Fields<'_>, node: &Node) -> Option<Vec<Endpoint>> {
+    match &node.kind {
+        Kind::Seq(items) => endpoints(f.r, node, items, &f.owner),
+        Kind::Scalar(scalar) => endpoint(f.r, node, &scalar.text, node.place).map(|one| vec![one]),
+        Kind::Map(_) | Kind::Null => {
+            f.get("endpoints")?.wrong("a list of URLs", None);
             None
         }
     }
@@ -166,6 +123,7 @@ fn endpoint(r: &Reader<'_>, node: &Node, text: &str, place: Place) -> Option<End
 
 /// Everything but the endpoints, on top of what is inherited.
 pub(super) fn settings(f: &Fields<'_>, it: &mut Upstream) {
+    origins::keys(&mut it.origins, f, &[]);
     let balance = f.get("lb").and_then(|slot| slot.word()).map(|word| match word {
         "round_robin" => Balance::RoundRobin,
         "random" => Balance::Random,
@@ -190,21 +148,23 @@ pub(super) fn settings(f: &Fields<'_>, it: &mut Upstream) {
         set(&mut it.limits.connections, limits.get("connections").and_then(|slot| slot.count()));
         set(&mut it.limits.requests, limits.get("requests").and_then(|slot| slot.count()));
         set(&mut it.limits.queue, limits.get("queue").and_then(|slot| slot.count()));
+        set(&mut it.adaptive, limits.get("adaptive").and_then(|slot| admission::adaptive(&slot)));
     }
     if let Some(tls) = f.child("tls") {
-        tls_settings(&tls, it);
+        tls_settings(&tls, &mut it.tls);
     }
     resilience::upstream(f, it);
 }
 
-fn tls_settings(f: &Fields<'_>, it: &mut Upstream) {
+/// `tls`, on top of what is inherited.
+pub(super) fn tls_settings(f: &Fields<'_>, it: &mut UpstreamTls) {
     if let Some(slot) = f.get("ca") {
-        it.tls.ca = slot.path().filter(|path| path.value.as_os_str() != "system");
+        it.ca = slot.path().filter(|path| path.value.as_os_str() != "system");
     }
     match (f.get("cert"), f.get("key")) {
         (Some(cert), Some(key)) => {
             if let (Some(cert), Some(key)) = (cert.path(), key.path()) {
-                it.tls.client = Some((cert, key));
+                it.client = Some((cert, key));
             }
         }
         (Some(one), None) | (None, Some(one)) => {
@@ -214,10 +174,10 @@ fn tls_settings(f: &Fields<'_>, it: &mut Upstream) {
         (None, None) => {}
     }
     if let Some(slot) = f.get("server_name") {
-        it.tls.server_name = slot.text().map(str::to_ascii_lowercase);
+        it.server_name = slot.text().map(str::to_ascii_lowercase);
     }
     if let Some(slot) = f.get("verify") {
-        set(&mut it.tls.verify, slot.bool());
+        set(&mut it.verify, slot.bool());
         if slot.node.is("false") {
             let message = format!("{}: any certificate is accepted", slot.subject());
             let found = Diagnostic::warning(slot.place(), message);
@@ -248,7 +208,13 @@ pub(super) fn host(text: &str) -> Option<HeaderValue> {
 
 /// Settings of one upstream that contradict its endpoints.
 fn fit(f: &Fields<'_>, it: &Upstream) {
-    if let Some(entry) = f.entry("tls").filter(|_| it.endpoints.iter().all(|one| !one.tls)) {
+    let in_clear = match &it.discover {
+        None => it.endpoints.iter().all(|one| !one.tls),
+        Some(Discover::Dns(dns)) => dns.scheme != Scheme::Https,
+        // They say it with each endpoint.
+        Some(Discover::File(_) | Discover::Etcd(_)) => false,
+    };
+    if let Some(entry) = f.entry("tls").filter(|_| in_clear) {
         let message = format!("{} has `tls`, but no endpoint with `https://`", f.owner);
         f.r.report(Diagnostic::warning(entry.key_place, message));
     }

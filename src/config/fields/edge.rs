@@ -1,6 +1,7 @@
 //! Listeners and TLS.
 
 use super::SOME_TIME;
+use super::forms::{Form, NETWORK, NONE, TEXT};
 use super::{Section, Type, field, later, moved};
 
 /// One listener.
@@ -12,20 +13,20 @@ pub(crate) static LISTENER: Section = Section {
             Type::Text,
             "",
             "`host:port`, `:port`, `[::1]:port`, `unix:/path` or `fd:NAME`; required",
-        ),
+        ).needed(),
         field(
             "https_redirect",
             Type::Text,
             "false",
             "true (308), 301, 302, 307, 308 or false; needs a TLS listener",
-        ),
+        ).is(&[Form::Words(&["true", "false", "none", "301", "302", "307", "308"])]),
         field(
             "tls",
             Type::Map(&LISTENER_TLS),
             "false",
-            "true: `tls.certificates`; auto: these and the development CA for local names; dev: the development CA",
-        ),
-        field("protocols", Type::List, "[h1, h2]", "h1, h2, h2c (without TLS only)"),
+            "true: `tls.certificates`; auto: these and the development CA for local names; dev: the development CA; a map is true and more",
+        ).or(&[Form::Words(&["true", "auto", "dev", "false", "none"])]).filled(),
+        field("protocols", Type::List, "[h1, h2]", "h1, h2, h2c (without TLS only)").of(&[Form::Words(&["h1", "h2", "h2c"])]).filled(),
         later(
             "proxy_protocol",
             Type::Word(&["none", "optional", "required"], &[]),
@@ -36,7 +37,7 @@ pub(crate) static LISTENER: Section = Section {
             Type::List,
             "[]",
             "networks whose X-Forwarded-* and Forwarded are believed",
-        ),
+        ).of(&[NETWORK]),
         field(
             "client_ip_from",
             Type::Text,
@@ -66,7 +67,13 @@ pub(crate) static LISTENER_TLS: Section = Section {
     name: "`tls`",
     fields: &[
         later("min_version", Type::Word(&["1.2", "1.3"], &[]), "overrides `tls.min_version`"),
-        later("client_auth", Type::Map(&CLIENT_AUTH), "overrides `tls.client_auth`"),
+        field(
+            "client_auth",
+            Type::Map(&CLIENT_AUTH),
+            "",
+            "instead of `tls.client_auth`, as a whole; or none",
+        )
+        .or(&[NONE]),
         later("alpn", Type::List, "protocols offered"),
     ],
 };
@@ -130,21 +137,23 @@ pub(crate) static TLS: Section = Section {
             "by SNI: exact, then wildcard; the first is the fallback",
         ),
         later("acme", Type::Named(&ACME), "certificates from an ACME authority"),
-        later("client_auth", Type::Map(&CLIENT_AUTH), "client certificates"),
+        field("client_auth", Type::Map(&CLIENT_AUTH), "none", "certificates clients are asked for")
+            .or(&[NONE]),
     ],
 };
 
 pub(crate) static CERTIFICATE: Section = Section {
     name: "`certificates`",
     fields: &[
-        field("cert", Type::Text, "", "path of a PEM chain; watched; required"),
-        field("key", Type::Text, "", "path of the PEM key; required"),
+        field("cert", Type::Text, "", "path of a PEM chain; watched; required").needed(),
+        field("key", Type::Text, "", "path of the PEM key; required").needed(),
         field(
             "hosts",
             Type::List,
             "",
             "names it is served for; by default those in the certificate",
-        ),
+        )
+        .of(&[TEXT]),
         later("acme", Type::Text, "name in `tls.acme`"),
         later("self_signed", Type::Bool, "from the local CA"),
     ],
@@ -153,12 +162,14 @@ pub(crate) static CERTIFICATE: Section = Section {
 pub(crate) static CLIENT_AUTH: Section = Section {
     name: "`client_auth`",
     fields: &[
-        later(
+        field(
             "mode",
             Type::Word(&["none", "optional", "require"], &[]),
-            "whether a certificate is asked for",
+            "require",
+            "optional: who shows none gets a connection all the same",
         ),
-        later("ca", Type::Text, "path of the authorities accepted"),
+        field("ca", Type::Text, "", "path of the authorities accepted, PEM; watched; required"),
+        field("crl", Type::Text, "", "path of what they have revoked, PEM; watched"),
     ],
 };
 

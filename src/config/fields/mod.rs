@@ -3,15 +3,27 @@
 
 use std::time::Duration;
 
+mod admission;
+mod asked;
 mod edge;
+mod forms;
+mod jwt;
 mod policies;
 mod process;
+mod rate_limit;
 mod reference;
 mod routes;
 mod services;
+mod signed;
+mod stores;
+mod suite;
 
+pub(super) use self::forms::{Form, Grammar, Need};
 pub(super) use self::reference::reference;
-pub(super) use self::{edge::*, policies::*, process::*, routes::*, services::*};
+pub(super) use self::{
+    admission::*, asked::*, edge::*, policies::*, process::*, rate_limit::*, routes::*,
+    services::*, signed::*, stores::*, suite::*,
+};
 
 /// One map of the language.
 #[derive(Debug)]
@@ -35,6 +47,21 @@ pub(crate) struct Field {
     pub help: &'static str,
     /// Whether it can be used.
     pub status: Status,
+    /// What items of a list, values of a map of the operator's, and named things may be: of a list text, of
+    /// the others anything or what the section says, unless this says more.
+    pub of: &'static [Form],
+    /// What may stand in its place beside what the type says.
+    pub or: &'static [Form],
+    /// What may stand in its place, whatever the type says.
+    pub is: &'static [Form],
+    /// How it stands beside others.
+    pub need: Need,
+    /// One item of the list may stand without brackets; with them there is at least one.
+    pub alone: bool,
+    /// The list or map is not empty.
+    pub filled: bool,
+    /// The map may lack what it needs: it is inherited.
+    pub partial: bool,
 }
 
 /// Whether a key can be used.
@@ -81,19 +108,78 @@ pub(crate) enum Type {
 const ANY_TIME: Type = Type::Duration(Duration::ZERO);
 /// More than nothing.
 const SOME_TIME: Type = Type::Duration(Duration::from_millis(1));
+/// Not more often than that.
+const A_SECOND: Type = Type::Duration(Duration::from_secs(1));
 /// Up to 1 TiB.
 const ANY_SIZE: Type = Type::Size(0, 1 << 40);
 
 const fn field(key: &'static str, ty: Type, default: &'static str, help: &'static str) -> Field {
-    Field { key, ty, default, help, status: Status::Built }
+    Field {
+        key,
+        ty,
+        default,
+        help,
+        status: Status::Built,
+        of: &[],
+        or: &[],
+        is: &[],
+        need: Need::No,
+        alone: false,
+        filled: false,
+        partial: false,
+    }
 }
 
 const fn later(key: &'static str, ty: Type, help: &'static str) -> Field {
-    Field { key, ty, default: "", help, status: Status::Later }
+    Field { status: Status::Later, ..field(key, ty, "", help) }
 }
 
 const fn moved(key: &'static str, instead: &'static str) -> Field {
-    Field { key, ty: Type::Text, default: "", help: "", status: Status::Moved(instead) }
+    Field { status: Status::Moved(instead), ..field(key, Type::Text, "", "") }
+}
+
+// === impl Field ===
+
+impl Field {
+    const fn of(self, of: &'static [Form]) -> Self {
+        Self { of, ..self }
+    }
+
+    const fn or(self, or: &'static [Form]) -> Self {
+        Self { or, ..self }
+    }
+
+    const fn is(self, is: &'static [Form]) -> Self {
+        Self { is, ..self }
+    }
+
+    const fn alone(self) -> Self {
+        Self { alone: true, ..self }
+    }
+
+    const fn filled(self) -> Self {
+        Self { filled: true, ..self }
+    }
+
+    const fn partial(self) -> Self {
+        Self { partial: true, ..self }
+    }
+
+    const fn needed(self) -> Self {
+        Self { need: Need::Yes, ..self }
+    }
+
+    const fn one_of(self, group: &'static str) -> Self {
+        Self { need: Need::OneOf(group), ..self }
+    }
+
+    const fn some_of(self, group: &'static str) -> Self {
+        Self { need: Need::SomeOf(group), ..self }
+    }
+
+    const fn elsewhere(self) -> Self {
+        Self { need: Need::Elsewhere, ..self }
+    }
 }
 
 // === impl Section ===

@@ -1,6 +1,7 @@
 //! Logs, metrics, admin, server and the rest.
 
-use super::{ANY_TIME, Section, Type, field, later};
+use super::forms::{Form, NONE, STATUS, TEXT};
+use super::{ANY_TIME, SOME_TIME, Section, Type, field, later};
 
 pub(crate) static LOGS: Section = Section {
     name: "`logs`",
@@ -17,7 +18,8 @@ pub(crate) static LOGS: Section = Section {
             "",
             "pretty on a terminal and json otherwise by default",
         ),
-        field("access", Type::Map(&ACCESS), "json", "none, json, clf, combined, or a map"),
+        field("access", Type::Map(&ACCESS), "json", "none, json, clf, combined, or a map")
+            .or(&[Form::A(&FORMAT), NONE]),
     ],
 };
 
@@ -44,7 +46,7 @@ pub(crate) const FORMAT: Type = Type::Word(&["json", "clf", "combined"], &["ecs"
 pub(crate) static ONLY: Section = Section {
     name: "`only`",
     fields: &[
-        field("status", Type::List, "", "status, range `400-599`, or a list"),
+        field("status", Type::List, "", "status, range `400-599`, or a list").of(&[STATUS]).alone(),
         field("slower_than", ANY_TIME, "", "requests that took longer"),
     ],
 };
@@ -52,8 +54,8 @@ pub(crate) static ONLY: Section = Section {
 pub(crate) static LOG_HEADERS: Section = Section {
     name: "`headers`",
     fields: &[
-        field("request", Type::List, "[]", "of the request"),
-        field("response", Type::List, "[]", "of the answer"),
+        field("request", Type::List, "[]", "of the request").of(&[TEXT]),
+        field("response", Type::List, "[]", "of the answer").of(&[TEXT]),
     ],
 };
 
@@ -66,7 +68,9 @@ pub(crate) static METRICS: Section = Section {
             Type::List,
             "[5ms, 10ms, 25ms, 50ms, 75ms, 100ms, 250ms, 500ms, 750ms, 1s, 2.5s, 5s, 7.5s, 10s]",
             "bounds of the duration histograms, rising",
-        ),
+        )
+        .of(&[Form::A(&ANY_TIME)])
+        .filled(),
         later("consumer_label", Type::Bool, "label by consumer"),
     ],
 };
@@ -102,9 +106,34 @@ pub(crate) static SERVER: Section = Section {
             Type::List,
             "[]",
             "headers that are otherwise taken out of requests: overrides and claims of identity",
-        ),
+        )
+        .of(&[TEXT]),
         field("normalize", Type::Map(&NORMALIZE), "", "canonical paths"),
+        field(
+            "overload",
+            Type::Map(&OVERLOAD),
+            "none",
+            "what is done when memory, descriptors, connections or time run short; or none",
+        )
+        .or(&[NONE]),
         field("workers", Type::Int(0, 1024), "0", "threads; 0 is one per CPU; needs a restart"),
+    ],
+};
+
+pub(crate) static OVERLOAD: Section = Section {
+    name: "`overload`",
+    fields: &[
+        field(
+            "memory",
+            Type::Size(1 << 20, 1 << 46),
+            "",
+            "of the process that is all there is; by default the limit of its cgroup, if it has one",
+        ),
+        field("delay", SOME_TIME, "1s", "timers of a worker that are so late are all there is"),
+        field("shrink", Type::Percent, "80%", "from here on idle connections are closed after 5s"),
+        field("shed_low", Type::Percent, "88%", "from here on requests of class low are refused"),
+        field("shed_normal", Type::Percent, "94%", "from here on those of class normal, too"),
+        field("refuse", Type::Percent, "98%", "from here on no new connections are accepted"),
     ],
 };
 
@@ -139,23 +168,5 @@ pub(crate) static NORMALIZE: Section = Section {
             "reject",
             "`%2F`: 400, or data inside a segment",
         ),
-    ],
-};
-
-pub(crate) static STORE: Section =
-    Section { name: "store", fields: &[later("redis", Type::Text, "URL")] };
-
-pub(crate) static TEST: Section = Section {
-    name: "`tests`",
-    fields: &[
-        later("request", Type::Text, "method and URL"),
-        later("headers", Type::Free, "sent"),
-        later("client_ip", Type::Text, "from"),
-        later("route", Type::Text, "expected, or none"),
-        later("upstream", Type::List, "allowed set"),
-        later("path", Type::Text, "sent upstream"),
-        later("auth", Type::List, "expected"),
-        later("status", Type::Int(100, 599), "expected"),
-        later("redirect", Type::Text, "expected"),
     ],
 };

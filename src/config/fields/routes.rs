@@ -1,40 +1,54 @@
 //! The file itself, defaults and routes.
 
+use super::forms::{
+    AUTH_FORMS, AUTHORIZE_FORMS, BANDWIDTH_FORMS, BODY_FORMS, CLASS_FORMS, CONCURRENCY_FORMS, Form,
+    NAME, NAME_OR_NONE, NETWORK, NONE, RATE_LIMIT_FORMS, RETRY_FORMS, TEXT, URL,
+};
 use super::{ADMIN, LOGS, METRICS, SERVER, STORE, TEST, TRACING};
 use super::{
-    BODY, CACHE, COMPRESS, CORS, HEADERS, IP, LISTENER, POLICIES, RATE_LIMIT, RETRY, Section,
-    TIMEOUTS, TLS, Type, UPSTREAM, field, later, moved,
+    BANDWIDTH, BODY, CACHE, COMPRESS, CONCURRENCY, CORS, ENDPOINT, HEADERS, IP, LISTENER, POLICIES,
+    PRIORITY_CLASS, RATE_LIMIT, RETRY, Section, TIMEOUTS, TLS, Type, UPSTREAM, field, later, moved,
 };
 
 /// The top level of a file.
 pub(crate) static TOP: Section = Section {
     name: "",
     fields: &[
-        field("version", Type::Int(1, 1), "", "1; required"),
+        field("version", Type::Int(1, 1), "", "1; required").needed(),
         field(
             "include",
             Type::List,
             "[]",
             "file patterns, sorted, one level; not in an included file",
-        ),
+        )
+        .of(&[TEXT])
+        .or(&[TEXT]),
         field(
             "listeners",
             Type::Named(&LISTENER),
             "{ http: \":8080\" }",
             "sockets that accept; short form: an address",
-        ),
+        )
+        .of(&[TEXT])
+        .filled(),
         field("tls", Type::Map(&TLS), "", "certificates"),
         field("defaults", Type::Map(&DEFAULTS), "", "what every route and upstream inherits"),
-        field("upstreams", Type::Named(&UPSTREAM), "{}", "services"),
+        field("upstreams", Type::Named(&UPSTREAM), "{}", "services")
+            .of(&[URL, Form::List(&[URL, Form::Map(&ENDPOINT)])]),
         field("policies", Type::Map(&POLICIES), "", "named policies, by kind"),
         field("routes", Type::Named(&ROUTE), "", "which request goes where; required"),
-        later("stores", Type::Named(&STORE), "shared memory of many gateways"),
+        field("stores", Type::Named(&STORE), "{}", "where several gateways count together"),
         field("logs", Type::Map(&LOGS), "", "diagnostics and access log"),
         field("metrics", Type::Map(&METRICS), "", "metrics endpoint"),
         later("tracing", Type::Map(&TRACING), "traces"),
         field("admin", Type::Map(&ADMIN), "", "the admin listener and socket"),
         field("server", Type::Map(&SERVER), "", "the process"),
-        later("tests", Type::Many(&TEST), "what `tidegate test` runs"),
+        field(
+            "tests",
+            Type::Many(&TEST),
+            "[]",
+            "requests, and what `tidegate test` expects of them",
+        ),
         moved("services", "upstreams"),
         moved("backends", "upstreams"),
     ],
@@ -47,22 +61,33 @@ pub(crate) const INCLUDED: &[&str] =
 pub(crate) static DEFAULTS: Section = Section {
     name: "`defaults`",
     fields: &[
-        field("upstream", Type::Map(&UPSTREAM), "", "merges field by field into every upstream"),
-        later("auth", Type::Map(&ROUTE_AUTH), "replaced by a route's own"),
-        later("ip", Type::Map(&IP), "replaced by a route's own"),
-        later("rate_limit", Type::Map(&RATE_LIMIT), "replaced by a route's own"),
+        field("upstream", Type::Map(&UPSTREAM), "", "merges field by field into every upstream")
+            .partial(),
+        field("auth", Type::Map(&ROUTE_AUTH), "none", "replaced by a route's own").or(AUTH_FORMS),
+        field("authorize", Type::Map(&ROUTE_AUTHORIZE), "none", "replaced by a route's own")
+            .or(AUTHORIZE_FORMS),
+        field("ip", Type::Map(&IP), "none", "replaced by a route's own").or(NAME_OR_NONE),
+        field("rate_limit", Type::Map(&RATE_LIMIT), "none", "replaced by a route's own")
+            .or(RATE_LIMIT_FORMS),
+        field("bandwidth", Type::Map(&BANDWIDTH), "none", "replaced by a route's own")
+            .or(BANDWIDTH_FORMS),
+        field("concurrency", Type::Map(&CONCURRENCY), "none", "replaced by a route's own")
+            .or(CONCURRENCY_FORMS),
+        field("priority_class", Type::Map(&PRIORITY_CLASS), "normal", "replaced by a route's own")
+            .or(CLASS_FORMS),
         later("cors", Type::Map(&CORS), "replaced by a route's own"),
-        field("headers", Type::Map(&HEADERS), "", "merges by header name"),
+        field("headers", Type::Map(&HEADERS), "", "merges by header name").or(NAME_OR_NONE),
         later("cache", Type::Map(&CACHE), "replaced by a route's own"),
         later("compress", Type::Map(&COMPRESS), "replaced by a route's own"),
-        field("body", Type::Map(&BODY), "", "merges by field"),
-        field("timeouts", Type::Map(&TIMEOUTS), "", "merges by field"),
+        field("body", Type::Map(&BODY), "", "merges by field").or(BODY_FORMS),
+        field("timeouts", Type::Map(&TIMEOUTS), "", "merges by field").or(&[NAME]),
         field(
             "retry",
             Type::Map(&RETRY),
             "none",
             "further tries; a number, a name, or none; merges by field",
-        ),
+        )
+        .or(RETRY_FORMS),
         moved("timeout", "timeouts"),
     ],
 };
@@ -76,10 +101,10 @@ pub(crate) static ROUTE: Section = Section {
             Type::Map(&MATCH),
             "",
             "which requests: `[METHOD ]host/path`, a map, or a list of either; default every request",
-        ),
-        field("to", Type::Free, "", "upstream, URL, or a map of upstream and weight (0 to 10000)"),
-        field("redirect", Type::Map(&REDIRECT), "", "URL template or map"),
-        field("respond", Type::Map(&RESPOND), "", "status or map"),
+        ).or(&[TEXT, Form::List(&[TEXT, Form::Map(&MATCH)])]),
+        field("to", Type::Free, "", "upstream, URL, or a map of upstream and weight (0 to 10000)").of(&[Form::A(&Type::Int(0, 10_000))]).or(&[TEXT]).filled().one_of("action"),
+        field("redirect", Type::Map(&REDIRECT), "", "URL template or map").or(&[TEXT]).one_of("action"),
+        field("respond", Type::Map(&RESPOND), "", "status or map").or(&[Form::A(&Type::Int(200, 599))]).one_of("action"),
         field("strip_prefix", Type::Text, "", "path, or true for the literal part of the pattern"),
         field("rewrite", Type::Text, "", "path template: `/v2/{id}/{**}`"),
         field(
@@ -87,20 +112,59 @@ pub(crate) static ROUTE: Section = Section {
             Type::Map(&MIRROR),
             "none",
             "a copy of the traffic elsewhere; an upstream, a URL, or none",
-        ),
+        ).or(&[TEXT, NONE]),
         field("priority", Type::Int(-1000, 1000), "0", "breaks ties that would be an error"),
         field("enabled", Type::Bool, "true", "false keeps it in the file and answers nothing"),
-        field("upgrade", Type::List, "[websocket]", "protocols a client may upgrade to, or none"),
-        later("auth", Type::Map(&ROUTE_AUTH), "who may come in"),
-        later("ip", Type::Map(&IP), "from which addresses"),
-        later("rate_limit", Type::Map(&RATE_LIMIT), "how often"),
+        field("upgrade", Type::List, "[websocket]", "protocols a client may upgrade to, or none").of(&[TEXT]).or(&[NONE]),
+        field(
+            "auth",
+            Type::Map(&ROUTE_AUTH),
+            "none",
+            "who may come in: a name, any or all of some, a policy, or none; replaces",
+        ).or(AUTH_FORMS),
+        field(
+            "authorize",
+            Type::Map(&ROUTE_AUTHORIZE),
+            "none",
+            "what they may do there: a name, all of some, a policy, or none; replaces",
+        ).or(AUTHORIZE_FORMS),
+        field(
+            "ip",
+            Type::Map(&IP),
+            "none",
+            "from which addresses; a name, a map, or none; replaces",
+        ).or(NAME_OR_NONE),
+        field(
+            "rate_limit",
+            Type::Map(&RATE_LIMIT),
+            "none",
+            "how often: a name, a rate, a map, a list of these, or none; replaces",
+        ).or(RATE_LIMIT_FORMS),
+        field(
+            "bandwidth",
+            Type::Map(&BANDWIDTH),
+            "none",
+            "how many bytes a second: a name, a rate, a map, or none; replaces",
+        ).or(BANDWIDTH_FORMS),
+        field(
+            "concurrency",
+            Type::Map(&CONCURRENCY),
+            "none",
+            "how many at once: a name, a number, a map, a list of these, or none; replaces",
+        ).or(CONCURRENCY_FORMS),
+        field(
+            "priority_class",
+            Type::Map(&PRIORITY_CLASS),
+            "normal",
+            "who goes first when not all can: high, normal, low, or a map; replaces",
+        ).or(CLASS_FORMS),
         later("cors", Type::Map(&CORS), "from which web pages"),
-        field("headers", Type::Map(&HEADERS), "", "name, map, or none"),
+        field("headers", Type::Map(&HEADERS), "", "name, map, or none").or(NAME_OR_NONE),
         later("cache", Type::Map(&CACHE), "answers kept"),
         later("compress", Type::Map(&COMPRESS), "answers compressed"),
-        field("body", Type::Map(&BODY), "", "name, map, size, or none"),
-        field("timeouts", Type::Map(&TIMEOUTS), "", "name or map"),
-        field("retry", Type::Map(&RETRY), "none", "further tries; a number, a name, or none"),
+        field("body", Type::Map(&BODY), "", "name, map, size, or none").or(BODY_FORMS),
+        field("timeouts", Type::Map(&TIMEOUTS), "", "name or map").or(&[NAME]),
+        field("retry", Type::Map(&RETRY), "none", "further tries; a number, a name, or none").or(RETRY_FORMS),
         field(
             "errors",
             Type::Word(&["auto", "problem", "html", "text"], &[]),
@@ -109,7 +173,7 @@ pub(crate) static ROUTE: Section = Section {
         ),
         field("access_log", Type::Bool, "true", "write access log lines"),
         field("layers", Type::Many(&LAYER), "[]", "your own tower layers"),
-        field("labels", Type::Free, "{}", "shown in logs and the admin page"),
+        field("labels", Type::Free, "{}", "shown in logs and the admin page").of(&[Form::Empty]),
         moved("timeout", "timeouts"),
         moved("upstream", "to"),
         moved("backend", "to"),
@@ -129,18 +193,24 @@ pub(crate) static MATCH: Section = Section {
             Type::List,
             "",
             "name or list: exact, `*.x` (one label), `**.x` (one or more)",
-        ),
-        field("path", Type::List, "", "pattern or list: `/a/{id}/**`, or `{ regex: \"^/…\" }`"),
-        field("method", Type::List, "", "method or list; GET takes HEAD too"),
+        )
+        .of(&[TEXT])
+        .alone(),
+        field("path", Type::List, "", "pattern or list: `/a/{id}/**`, or `{ regex: \"^/…\" }`")
+            .of(&[TEXT, Form::Map(&PATH_REGEX)])
+            .alone(),
+        field("method", Type::List, "", "method or list; GET takes HEAD too").of(&[TEXT]).alone(),
         field(
             "headers",
             Type::Free,
             "",
             "value, present, absent, `{ regex }` or `{ prefix }` by header",
-        ),
-        field("query", Type::Free, "", "the same, by query parameter"),
-        field("client_ip", Type::List, "", "networks"),
-        field("listener", Type::List, "", "listener or list"),
+        )
+        .of(&[Form::Empty, Form::Map(&VALUE)]),
+        field("query", Type::Free, "", "the same, by query parameter")
+            .of(&[Form::Empty, Form::Map(&VALUE)]),
+        field("client_ip", Type::List, "", "networks").of(&[NETWORK]).alone(),
+        field("listener", Type::List, "", "listener or list").of(&[TEXT]).alone(),
         moved("hosts", "host"),
         moved("paths", "path"),
         moved("methods", "method"),
@@ -149,14 +219,14 @@ pub(crate) static MATCH: Section = Section {
 
 pub(crate) static PATH_REGEX: Section = Section {
     name: "`path`",
-    fields: &[field("regex", Type::Text, "", "regular expression; starts with `^/`")],
+    fields: &[field("regex", Type::Text, "", "regular expression; starts with `^/`").needed()],
 };
 
 pub(crate) static VALUE: Section = Section {
     name: "condition",
     fields: &[
-        field("regex", Type::Text, "", "regular expression"),
-        field("prefix", Type::Text, "", "what the value starts with"),
+        field("regex", Type::Text, "", "regular expression").one_of("condition"),
+        field("prefix", Type::Text, "", "what the value starts with").one_of("condition"),
     ],
 };
 
@@ -168,7 +238,8 @@ pub(crate) static REDIRECT: Section = Section {
             Type::Text,
             "",
             "URL template: `{path}`, `{host}`, `{query}` and captured names; required",
-        ),
+        )
+        .needed(),
         field("status", Type::Word(&["301", "302", "303", "307", "308"], &[]), "308", "status"),
         field("keep_query", Type::Bool, "true", "keep the query of the request"),
     ],
@@ -178,15 +249,16 @@ pub(crate) static RESPOND: Section = Section {
     name: "`respond`",
     fields: &[
         field("status", Type::Int(200, 599), "200", "status"),
-        field("body", Type::Text, "", "body"),
-        field("headers", Type::Free, "{}", "header fields"),
+        field("body", Type::Text, "", "body").or(&[Form::Empty]),
+        field("headers", Type::Free, "{}", "header fields")
+            .of(&[Form::Empty, Form::List(&[Form::Empty])]),
     ],
 };
 
 pub(crate) static MIRROR: Section = Section {
     name: "`mirror`",
     fields: &[
-        field("to", Type::Text, "", "upstream or URL; required"),
+        field("to", Type::Text, "", "upstream or URL; required").needed(),
         field("percent", Type::Percent, "100%", "share of the requests"),
         field("compare", Type::Map(&COMPARE), "", "what is compared of the two answers"),
     ],
@@ -196,7 +268,7 @@ pub(crate) static COMPARE: Section = Section {
     name: "`compare`",
     fields: &[
         field("status", Type::Bool, "true", "their statuses"),
-        field("headers", Type::List, "[]", "these header fields"),
+        field("headers", Type::List, "[]", "these header fields").of(&[TEXT]),
         field("body", Type::Bool, "false", "their bodies, by a digest"),
     ],
 };
@@ -204,26 +276,38 @@ pub(crate) static COMPARE: Section = Section {
 pub(crate) static LAYER: Section = Section {
     name: "`layers`",
     fields: &[
-        field("name", Type::Text, "", "as registered in Rust; required"),
+        field("name", Type::Text, "", "as registered in Rust; required").needed(),
         field(
             "at",
             Type::Word(&["start", "after_auth", "before_upstream"], &[]),
             "",
             "place in the pipeline; required",
-        ),
-        field("config", Type::Free, "{}", "checked by the layer"),
+        )
+        .needed(),
+        field("config", Type::Free, "{}", "checked by the layer").or(&[Form::Anything]),
+    ],
+};
+
+pub(crate) static ROUTE_AUTHORIZE: Section = Section {
+    name: "`authorize`",
+    fields: &[
+        field("all", Type::List, "", "all of these policies").of(&[TEXT]).filled().needed(),
+        field("allow", Type::Free, "", "inline").elsewhere(),
+        field("deny", Type::Free, "", "inline").elsewhere(),
     ],
 };
 
 pub(crate) static ROUTE_AUTH: Section = Section {
     name: "`auth`",
     fields: &[
-        later("any", Type::List, "one of these"),
-        later("all", Type::List, "all of these"),
-        later("jwt", Type::Free, "inline"),
-        later("api_key", Type::Free, "inline"),
-        later("basic", Type::Free, "inline"),
-        later("client_cert", Type::Free, "inline"),
-        later("external", Type::Free, "inline"),
+        field("any", Type::List, "", "one of these policies").of(&[TEXT]).filled().one_of("names"),
+        field("all", Type::List, "", "all of these policies").of(&[TEXT]).filled().one_of("names"),
+        later("jwt", Type::Free, "inline").elsewhere(),
+        field("api_key", Type::Free, "", "inline").elsewhere(),
+        field("basic", Type::Free, "", "inline").elsewhere(),
+        later("client_cert", Type::Free, "inline").elsewhere(),
+        field("introspection", Type::Free, "", "inline").elsewhere(),
+        field("external", Type::Free, "", "inline").elsewhere(),
+        field("ext_authz", Type::Free, "", "inline").elsewhere(),
     ],
 };

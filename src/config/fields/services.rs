@@ -1,8 +1,9 @@
 //! Upstreams.
 
+use super::forms::{ADAPTIVE_FORMS, CAUSES, Form, Grammar, HEALTH_FORMS, NONE, STATUS, URL};
 use std::time::Duration;
 
-use super::{ANY_TIME, SOME_TIME, Section, Type, field, later, moved};
+use super::{A_SECOND, ADAPTIVE, ANY_TIME, SOME_TIME, Section, Type, field, later, moved};
 
 /// One upstream; short forms are a URL and a list of URLs.
 pub(crate) static UPSTREAM: Section = Section {
@@ -12,9 +13,19 @@ pub(crate) static UPSTREAM: Section = Section {
             "endpoints",
             Type::Many(&ENDPOINT),
             "",
-            "URLs or maps: http, https, h2c, unix:; required",
-        ),
-        later("discover", Type::Map(&DISCOVER), "endpoints found elsewhere"),
+            "URLs or maps: http, https, h2c, unix:; required unless discover",
+        )
+        .of(&[URL])
+        .or(&[URL])
+        .filled()
+        .one_of("where"),
+        field(
+            "discover",
+            Type::Map(&DISCOVER),
+            "",
+            "where endpoints are found, instead of `endpoints`",
+        )
+        .one_of("where"),
         field(
             "lb",
             Type::Word(&["round_robin", "least_requests", "random", "peak_ewma", "hash"], &[]),
@@ -27,19 +38,22 @@ pub(crate) static UPSTREAM: Section = Section {
             Type::Text,
             "",
             "what `lb: hash` hashes: client_ip, path, header:NAME, cookie:NAME, query:NAME",
-        ),
+        )
+        .is(&[Form::Like(Grammar::Hashed)]),
         field(
             "slow_start",
             ANY_TIME,
             "none",
             "how long an endpoint that is back warms up; or none",
-        ),
+        )
+        .or(&[NONE]),
         field(
             "sticky",
             Type::Map(&STICKY),
             "none",
             "a cookie that pins a client to an endpoint; or none",
-        ),
+        )
+        .or(&[NONE]),
         field("connect_timeout", SOME_TIME, "1s", "limit on connecting"),
         field(
             "protocol",
@@ -48,9 +62,11 @@ pub(crate) static UPSTREAM: Section = Section {
             "HTTP version: ALPN on https, h1 on http by default",
         ),
         field("host_header", Type::Text, "client", "client, upstream, or the host to send"),
-        field("health", Type::Map(&HEALTH), "none", "active health checks; a path, or none"),
-        field("outlier", Type::Map(&OUTLIER), "none", "passive ejection of endpoints; or none"),
-        field("breaker", Type::Map(&BREAKER), "none", "circuit breaker; or none"),
+        field("health", Type::Map(&HEALTH), "none", "active health checks; a path, or none")
+            .or(HEALTH_FORMS),
+        field("outlier", Type::Map(&OUTLIER), "none", "passive ejection of endpoints; or none")
+            .or(&[NONE]),
+        field("breaker", Type::Map(&BREAKER), "none", "circuit breaker; or none").or(&[NONE]),
         field("limits", Type::Map(&UPSTREAM_LIMITS), "", "bounds on concurrent use"),
         field("pool", Type::Map(&POOL), "", "idle connections kept"),
         later(
@@ -69,7 +85,7 @@ pub(crate) static UPSTREAM: Section = Section {
 pub(crate) static ENDPOINT: Section = Section {
     name: "`endpoints`",
     fields: &[
-        field("url", Type::Text, "", "where it listens; required"),
+        field("url", Type::Text, "", "where it listens; required").is(&[URL]).needed(),
         field("weight", Type::Int(0, 1000), "1", "share of the load; 0 takes it out"),
         field("backup", Type::Bool, "false", "used when no other is usable"),
         field("priority", Type::Int(0, 100), "0", "used when none of a lower number is usable"),
@@ -82,6 +98,13 @@ pub(crate) static UPSTREAM_LIMITS: Section = Section {
         field("connections", Type::Int(1, 1_000_000), "512", "per endpoint"),
         field("requests", Type::Int(1, 10_000_000), "1024", "in flight; 503 beyond"),
         field("queue", Type::Int(0, 10_000_000), "256", "waiting; 503 beyond"),
+        field(
+            "adaptive",
+            Type::Map(&ADAPTIVE),
+            "none",
+            "`requests` is found by watching how fast answers are, up to its value; true, or a map",
+        )
+        .or(ADAPTIVE_FORMS),
     ],
 };
 
@@ -113,7 +136,8 @@ pub(crate) static STICKY: Section = Section {
             Type::Duration(Duration::from_secs(1)),
             "none",
             "its life, in whole seconds; none is the browser's session",
-        ),
+        )
+        .or(&[NONE]),
         field(
             "secret",
             Type::Text,
@@ -128,10 +152,13 @@ pub(crate) static HEALTH: Section = Section {
     name: "`health`",
     fields: &[
         field("path", Type::Text, "", "path asked for; this or `grpc` is required"),
-        field("grpc", Type::Text, "", "service of grpc.health.v1 instead; `\"\"` is the server"),
+        field("grpc", Type::Text, "", "service of grpc.health.v1 instead; `\"\"` is the server")
+            .or(&[Form::Empty]),
         field("every", Type::Duration(Duration::from_millis(500)), "10s", "interval, ±10 %"),
         field("timeout", SOME_TIME, "2s", "limit of one check, at most `every`"),
-        field("expect", Type::List, "200-299", "good statuses: one, a range or a list"),
+        field("expect", Type::List, "200-299", "good statuses: one, a range or a list")
+            .of(&[STATUS])
+            .alone(),
         field("healthy_after", Type::Int(1, 20), "2", "good checks in a row"),
         field("unhealthy_after", Type::Int(1, 20), "3", "bad checks in a row"),
         field("host", Type::Text, "", "Host sent instead of the endpoint's"),
@@ -168,7 +195,9 @@ pub(crate) static BREAKER: Section = Section {
             Type::List,
             "[5xx, timeout, connect]",
             "what is an error: connect, reset, timeout, 5xx, statuses",
-        ),
+        )
+        .of(CAUSES)
+        .alone(),
         field("min_requests", Type::Int(1, 1_000_000), "20", "below it the share is ignored"),
         field("window", SOME_TIME, "10s", "over which it is measured"),
         field("open_for", SOME_TIME, "30s", "time before the first probe"),
@@ -179,9 +208,12 @@ pub(crate) static BREAKER: Section = Section {
 pub(crate) static DISCOVER: Section = Section {
     name: "`discover`",
     fields: &[
-        later("dns", Type::Map(&DISCOVER_DNS), "from DNS"),
+        field("dns", Type::Map(&DISCOVER_DNS), "", "records of a name").one_of("source"),
+        field("file", Type::Text, "", "path of a file with a list of endpoints; watched")
+            .one_of("source"),
+        field("etcd", Type::Map(&DISCOVER_ETCD), "", "the values under a prefix in etcd; watched")
+            .one_of("source"),
         later("consul", Type::Map(&DISCOVER_CONSUL), "from Consul"),
-        later("etcd", Type::Map(&DISCOVER_ETCD), "from etcd"),
         later("kubernetes", Type::Map(&DISCOVER_KUBERNETES), "from Kubernetes"),
     ],
 };
@@ -189,10 +221,22 @@ pub(crate) static DISCOVER: Section = Section {
 pub(crate) static DISCOVER_DNS: Section = Section {
     name: "`dns`",
     fields: &[
-        later("name", Type::Text, "name asked for"),
-        later("port", Type::Int(1, 65535), "port of every endpoint"),
-        later("type", Type::Word(&["a", "aaaa", "srv"], &[]), "record type"),
-        later("refresh", SOME_TIME, "instead of the record's TTL"),
+        field("name", Type::Text, "", "name asked for; required").needed(),
+        field("type", Type::Word(&["a", "aaaa", "srv"], &[]), "", "only these records; A and AAAA"),
+        field("port", Type::Int(1, 65535), "", "of every endpoint; required unless `type: srv`"),
+        field(
+            "scheme",
+            Type::Word(&["http", "https", "h2c"], &[]),
+            "http",
+            "how endpoints are spoken to",
+        ),
+        field("refresh", A_SECOND, "", "time between two lookups; the TTL of the answer"),
+        field(
+            "server",
+            Type::Text,
+            "",
+            "IP address of the name server, or address:port; the system's",
+        ),
     ],
 };
 
@@ -209,8 +253,15 @@ pub(crate) static DISCOVER_CONSUL: Section = Section {
 pub(crate) static DISCOVER_ETCD: Section = Section {
     name: "`etcd`",
     fields: &[
-        later("prefix", Type::Text, "of the keys"),
-        later("endpoints", Type::List, "of etcd itself"),
+        field("endpoints", Type::List, "", "URLs of members of etcd: http, https; required")
+            .of(&[URL])
+            .alone()
+            .needed(),
+        field("prefix", Type::Text, "", "what keys begin with; values are URLs or maps; required")
+            .needed(),
+        field("user", Type::Text, "", "if etcd wants one; with `password`"),
+        field("password", Type::Text, "", "secret"),
+        field("tls", Type::Map(&UPSTREAM_TLS), "", "TLS to https members"),
     ],
 };
 

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::{
     super::fields::{
-        ADMIN, BREAKER, HEALTH, LISTENER, LOGS, METRICS, OUTLIER, RETRY, ROUTE, SERVER, STICKY,
-        Section, Status, TLS, Type, UPSTREAM,
+        ADMIN, BREAKER, HEALTH, LISTENER, LOGS, METRICS, OUTLIER, RATE_LIMIT, RETRY, ROUTE, SERVER,
+        STICKY, Section, Status, TLS, Type, UPSTREAM,
     },
     read,
 };
@@ -52,7 +52,7 @@ fn what_the_table_promises_is_what_happens() {
     let _ = writeln!(
         long,
         "upstreams: {{ x: {{ endpoints: \"http://a:1\", {} }} }}",
-        written(&UPSTREAM, &[])
+        written(&UPSTREAM, &["discover"])
     );
     let actions = ["match", "redirect", "respond"];
     let _ = writeln!(long, "routes: {{ a: {{ to: x, {} }} }}", written(&ROUTE, &actions));
@@ -65,7 +65,7 @@ fn what_the_table_promises_is_what_happens() {
     ] {
         let _ = writeln!(long, "{key}: {{ {} }}", written(section, &["only"]));
     }
-    for key in ["max_connections: 20000", "per_try: 30s", "drain: { delay: 5s", "ca: system"] {
+    for key in ["max_connections: 20000", "first_byte: 30s", "drain: { delay: 5s", "ca: system"] {
         assert!(long.contains(key), "{key} in\n{long}");
     }
     assert_eq!(meaning(&long), meaning(short));
@@ -95,4 +95,16 @@ fn what_the_table_promises_of_a_short_form_is_what_happens() {
     let retry = format!("{{ times: 2, {} }}", written(&RETRY, &[]));
     assert!(retry.contains("when: [connect, reset, 502-504]"), "{retry}");
     assert_eq!(meaning(&file(&long, &retry)), meaning(&file(short, "2")));
+}
+
+#[test]
+fn what_the_table_promises_of_a_rate_limit_is_what_happens() {
+    let file = |limit: &str| {
+        format!("version: 1\nroutes: {{ a: {{ to: \"http://a:1\", rate_limit: {limit} }} }}\n")
+    };
+    let long = format!("{{ limit: 95/min, burst: 9, {} }}", written(&RATE_LIMIT, &[]));
+    for key in ["key: client_ip", "ipv6_prefix: 64", "keys: 100000", "cost: 1", "mode: enforce"] {
+        assert!(long.contains(key), "{key} in {long}");
+    }
+    assert_eq!(meaning(&file(&long)), meaning(&file("95/min")));
 }

@@ -44,7 +44,8 @@ fn the_smallest_file_listens_on_8080_and_has_every_default() {
     assert!(route.matches[0].hosts.is_empty() && route.matches[0].paths.is_empty());
     let timeouts = route.timeouts;
     assert_eq!((timeouts.request, timeouts.idle_written), (None, false));
-    assert_eq!(timeouts.per_try, Some(Duration::from_secs(30)));
+    assert_eq!(timeouts.first_byte, Some(Duration::from_secs(30)));
+    assert_eq!((timeouts.per_try, timeouts.connect), (None, None));
     assert_eq!(timeouts.idle, Some(Duration::from_secs(60)));
     assert_eq!(route.body, BodyRule { max: Some(10 << 20), buffer: false });
     assert_eq!(route.upgrade, ["websocket"]);

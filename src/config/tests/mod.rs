@@ -5,10 +5,15 @@ use super::{Input, Loaded, load, render::line_column};
 mod budgets;
 mod corpus;
 mod defaults;
+mod discovery;
 mod loads;
 mod mistakes;
+mod origins;
+mod quarantine;
 mod rendering;
 mod resilience;
+mod schema;
+mod show;
 
 /// The variables of the tests.
 fn env(name: &str) -> Option<String> {

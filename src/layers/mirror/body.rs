@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use aws_lc_rs::digest::{self, SHA256};
+use aws_lc_rs::digest::{self, Digest, SHA256};
 use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
 
@@ -25,7 +25,8 @@ pub(super) enum Copied {
 pub(super) struct Copying<F: FnOnce(Copied)> {
     body: Body,
     left: usize,
-    pieces: Vec<Bytes>,
+    /// Copied into one buffer: the pieces may be small parts of large ones.
+    copy: BytesMut,
     /// `None` once it is known what came of it.
     done: Option<F>,
 }
@@ -33,7 +34,8 @@ pub(super) struct Copying<F: FnOnce(Copied)> {
 /// A body whose digest is known at its end.
 pub(super) struct Digesting {
     body: Body,
-    context: digest::Context,
+    /// `None`: nobody asks for it.
+    context: Option<digest::Context>,
 }
 
 // === impl Copying ===
@@ -41,35 +43,28 @@ pub(super) struct Digesting {
 impl<F: FnOnce(Copied)> Copying<F> {
     /// Copies at most `limit` bytes of it.
     pub(super) fn new(body: Body, limit: usize, done: F) -> Self {
-        Self { body, left: limit, pieces: Vec::new(), done: Some(done) }
+        Self { body, left: limit, copy: BytesMut::new(), done: Some(done) }
     }
 
     fn take(&mut self, data: &Bytes) {
         match self.left.checked_sub(data.len()) {
             Some(left) => {
                 self.left = left;
-                self.pieces.push(data.clone());
+                self.copy.extend_from_slice(data);
             }
             None => self.over(Copied::TooLarge),
         }
     }
 
     fn over(&mut self, what: Copied) {
-        self.pieces = Vec::new();
+        self.copy = BytesMut::new();
         if let Some(done) = self.done.take() {
             done(what);
         }
     }
 
     fn whole(&mut self) {
-        let copy = match &mut self.pieces[..] {
-            [only] => std::mem::take(only),
-            pieces => {
-                let mut all = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
-                pieces.iter().for_each(|piece| all.extend_from_slice(piece));
-                all.freeze()
-            }
-        };
+        let copy = std::mem::take(&mut self.copy).freeze();
         self.over(Copied::Whole(copy));
     }
 }
@@ -118,15 +113,14 @@ impl<F: FnOnce(Copied)> Drop for Copying<F> {
 // === impl Digesting ===
 
 impl Digesting {
-    pub(super) fn new(body: Body) -> Self {
-        Self { body, context: digest::Context::new(&SHA256) }
+    /// `wanted`: whether somebody will ask.
+    pub(super) fn new(body: Body, wanted: bool) -> Self {
+        Self { body, context: wanted.then(|| digest::Context::new(&SHA256)) }
     }
 
-    /// The digest of what has passed.
-    pub(super) fn digest(&self) -> [u8; 32] {
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(self.context.clone().finish().as_ref());
-        bytes
+    /// The digest of what has passed, if it was wanted.
+    pub(super) fn digest(&self) -> Option<Digest> {
+        self.context.clone().map(digest::Context::finish)
     }
 }
 
@@ -140,9 +134,9 @@ impl http_body::Body for Digesting {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         if let Some(Ok(frame)) = &frame
-            && let Some(data) = frame.data_ref()
+            && let (Some(data), Some(context)) = (frame.data_ref(), &mut self.context)
         {
-            self.context.update(data);
+            context.update(data);
         }
         Poll::Ready(frame)
     }

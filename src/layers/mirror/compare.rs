@@ -1,5 +1,5 @@
 //! Compares the answer a client got with the answer to the copy. Whichever comes second compares. Every
-//! comparison is counted; of those that differ one a second and route is told to the log.
+//! comparison is counted; of those that differ one a second is told to the log.
 
 use std::{
     pin::Pin,
@@ -10,6 +10,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use aws_lc_rs::digest::Digest;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body::{Frame, SizeHint};
@@ -28,7 +29,7 @@ use crate::{
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    pub(super) digest: [u8; 32],
+    pub(super) digest: Option<Digest>,
 }
 
 /// The comparison of two answers, shared by those who bring them.
@@ -89,13 +90,13 @@ impl Comparison {
     pub(super) fn with_original(self, response: Response) -> Response {
         let (status, headers) = (response.status(), response.headers().clone());
         if response.body().is_empty() || !self.0.compare.body {
-            let digest = Digesting::new(Body::empty()).digest();
+            let digest = Digesting::new(Body::empty(), self.0.compare.body).digest();
             self.hand_in(Which::Original, Answer { status, headers, digest });
             return response;
         }
         response.map(|body| {
             let answer = Some((self, status, headers));
-            Body::wrap(Watched { body: Digesting::new(body), answer })
+            Body::wrap(Watched { body: Digesting::new(body, true), answer })
         })
     }
 
@@ -171,6 +172,10 @@ impl std::fmt::Display for Difference {
     }
 }
 
+fn bytes(answer: &Answer) -> Option<&[u8]> {
+    answer.digest.as_ref().map(AsRef::as_ref)
+}
+
 /// Compares two answers.
 pub(super) fn difference(by: &Compare, original: &Answer, copy: &Answer) -> Option<Difference> {
     if by.status && original.status != copy.status {
@@ -182,7 +187,7 @@ pub(super) fn difference(by: &Compare, original: &Answer, copy: &Answer) -> Opti
     if let Some(name) = by.headers.iter().find(differs) {
         return Some(Difference::Header(name.clone()));
     }
-    (by.body && original.digest != copy.digest).then_some(Difference::Body)
+    (by.body && bytes(original) != bytes(copy)).then_some(Difference::Body)
 }
 
 // === impl Watched ===

@@ -61,7 +61,7 @@ async fn a_body_nobody_reads_to_its_end_is_no_copy() {
 }
 
 async fn answer(status: u16, tag: &'static str, body: &'static str) -> Answer {
-    let mut digesting = Digesting::new(pieces(&[body], false));
+    let mut digesting = Digesting::new(pieces(&[body], false), true);
     while digesting.frame().await.is_some() {}
     let headers = [(http::header::ETAG, HeaderValue::from_static(tag))].into_iter().collect();
     let status = StatusCode::from_u16(status).unwrap();

@@ -21,7 +21,7 @@ use crate::{
     server::client::Connection,
     telemetry::{
         access_log::{AccessLog, Fields, Record},
-        exchange::{Exchange, Late},
+        exchange::{Exchange, Late, Outcome},
         metrics::Observation,
     },
 };
@@ -84,6 +84,7 @@ impl Recorder {
         if !self.exchange.owes(Late::Answer) {
             let id = self.exchange.id.to_header();
             response.headers_mut().insert(self.observe.own.request_id.clone(), id);
+            self.write_own(response.headers_mut());
         }
     }
 
@@ -139,12 +140,21 @@ impl Recorder {
     }
 
     fn write(&mut self) {
-        let (observe, exchange) = (&*self.observe, &*self.exchange);
+        let exchange = &*self.exchange;
         let now = Instant::now();
-        let mut outcome = exchange.take_outcome();
-        if !self.complete && outcome.reason.is_none() {
-            outcome.reason = Some(Reason::ClientGone);
+        if let Some(listener) = exchange.connection.metrics(&self.observe.metrics) {
+            listener.request_ended();
         }
+        exchange.conclude(|outcome| {
+            if !self.complete && outcome.reason.is_none() {
+                outcome.reason = Some(Reason::ClientGone);
+            }
+            self.write_outcome(outcome, now);
+        });
+    }
+
+    fn write_outcome(&self, outcome: &Outcome, now: Instant) {
+        let (observe, exchange) = (&*self.observe, &*self.exchange);
         // Without a head nothing was sent: the status is that of the reason.
         let reason = outcome.reason.unwrap_or(Reason::ClientGone);
         let (status, head) = self.head.unwrap_or_else(|| (reason.status().as_u16(), now));
@@ -154,9 +164,6 @@ impl Recorder {
             head.saturating_duration_since(exchange.started).saturating_sub(upstream_time);
         let bytes_in = exchange.bytes_in.load(Relaxed);
         let started = exchange.started_unix;
-        if let Some(listener) = exchange.connection.metrics(&observe.metrics) {
-            listener.request_ended();
-        }
         observe.route.record(&Observation {
             listener: &exchange.connection.listener,
             listener_id: exchange.connection.listener_id,
@@ -174,7 +181,7 @@ impl Recorder {
         if let Some(log) = wanted_log(observe, exchange) {
             log.write(&Record {
                 exchange,
-                outcome: &outcome,
+                outcome,
                 status,
                 bytes_in,
                 bytes_out: self.bytes_out,

@@ -158,7 +158,14 @@ fn problem(error: &Error, exchange: &Exchange) -> String {
         out.push(if out.is_empty() { '{' } else { ',' });
         out.push_str(&format!("\"{key}\":{value}"));
     };
-    set("type", format!("urn:tidegate:reason:{}", reason.word()).into());
+    let kind = error.kind();
+    set(
+        "type",
+        match kind {
+            Some(problem) => problem.kind.into(),
+            None => format!("urn:tidegate:reason:{}", reason.word()).into(),
+        },
+    );
     set("title", reason.title().into());
     set("status", reason.status().as_u16().into());
     if let Some(detail) = error.public_detail() {
@@ -167,6 +174,10 @@ fn problem(error: &Error, exchange: &Exchange) -> String {
     set("reason", reason.word().into());
     if !exchange.route.name.is_empty() {
         set("route", (*exchange.route.name).into());
+    }
+    if let Some(problem) = kind {
+        let (name, value) = &problem.member;
+        set(name, value.clone());
     }
     set("request_id", exchange.id.as_str().into());
     out.push_str("}\n");

@@ -1,7 +1,7 @@
 //! A naive model of the precedence rule, written from its text and from the operator's strings
 //! alone, and random tables and requests on which the table must agree with it.
 
-mod random;
+pub(crate) mod random;
 mod tests;
 
 use std::{
@@ -16,26 +16,26 @@ use super::{Branch, HostPattern, PathPattern, RequestFacts, ValueCondition};
 
 /// A branch as text.
 #[derive(Clone, Debug, PartialEq)]
-struct Spec {
-    host: &'static str,
-    path: String,
-    methods: Vec<&'static str>,
-    headers: Vec<(&'static str, &'static str)>,
-    query: Vec<(&'static str, &'static str)>,
-    client_ip: Vec<&'static str>,
-    listeners: Vec<&'static str>,
-    priority: i32,
+pub(crate) struct Spec {
+    pub(crate) host: &'static str,
+    pub(crate) path: String,
+    pub(crate) methods: Vec<&'static str>,
+    pub(crate) headers: Vec<(&'static str, &'static str)>,
+    pub(crate) query: Vec<(&'static str, &'static str)>,
+    pub(crate) client_ip: Vec<&'static str>,
+    pub(crate) listeners: Vec<&'static str>,
+    pub(crate) priority: i32,
 }
 
 #[derive(Clone, Debug)]
-struct Request {
-    host: &'static str,
-    path: String,
-    method: &'static str,
-    headers: Vec<(&'static str, &'static str)>,
-    query: &'static str,
-    client_ip: &'static str,
-    listener: &'static str,
+pub(crate) struct Request {
+    pub(crate) host: &'static str,
+    pub(crate) path: String,
+    pub(crate) method: &'static str,
+    pub(crate) headers: Vec<(&'static str, &'static str)>,
+    pub(crate) query: &'static str,
+    pub(crate) client_ip: &'static str,
+    pub(crate) listener: &'static str,
 }
 
 // === the model ===
@@ -93,7 +93,7 @@ fn host_rank(host: &str) -> (u8, usize, u8) {
     }
 }
 
-fn compare(a: &Spec, b: &Spec) -> Ordering {
+pub(crate) fn compare(a: &Spec, b: &Spec) -> Ordering {
     let path = |spec: &Spec| parts(spec).iter().map(|p| part_rank(p)).collect::<Vec<_>>();
     let others =
         |s: &Spec| usize::from(!s.client_ip.is_empty()) + usize::from(!s.listeners.is_empty());
@@ -183,7 +183,7 @@ fn takes_method(spec: &Spec, method: &str) -> bool {
 }
 
 /// The index of the winner; equal ranks must not happen.
-fn winner(specs: &[Spec], request: &Request) -> Option<usize> {
+pub(crate) fn winner(specs: &[Spec], request: &Request) -> Option<usize> {
     let takes =
         |spec: &Spec| takes_all_but_method(spec, request) && takes_method(spec, request.method);
     let candidates: Vec<usize> = (0..specs.len()).filter(|at| takes(&specs[*at])).collect();
@@ -193,7 +193,7 @@ fn winner(specs: &[Spec], request: &Request) -> Option<usize> {
     Some(best)
 }
 
-fn disjoint(a: &Spec, b: &Spec) -> bool {
+pub(crate) fn disjoint(a: &Spec, b: &Spec) -> bool {
     let values = |a: &[(&str, &str)], b: &[(&str, &str)]| {
         let differ = |x: &str, y: &str| {
             let exact = |v: &str| v.len() == 1;

@@ -2,17 +2,17 @@
 
 use super::{EXPRESSIONS, Request, Spec};
 
-pub(super) struct Dice(pub(super) u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    pub(super) fn roll(&mut self, sides: usize) -> usize {
+    pub(crate) fn roll(&mut self, sides: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         usize::try_from(self.0 >> 33).unwrap() % sides
     }
 
-    pub(super) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.roll(from.len())]
     }
 
@@ -23,13 +23,13 @@ impl Dice {
         from.iter().copied().filter(|_| self.roll(2) == 0).collect()
     }
 
-    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for at in (1..items.len()).rev() {
             items.swap(at, self.roll(at + 1));
         }
     }
 
-    pub(super) fn spec(&mut self, rich: bool) -> Spec {
+    pub(crate) fn spec(&mut self, rich: bool) -> Spec {
         let conditions = ["1", "2", "present", "absent", "prefix 1", "regex 2"];
         let one_in = if rich { 2 } else { 5 };
         let headers = self.some(one_in, &["x-a", "x-b"]);
@@ -81,7 +81,7 @@ impl Dice {
         path
     }
 
-    pub(super) fn request(&mut self) -> Request {
+    pub(crate) fn request(&mut self) -> Request {
         let segments =
             ["a", "a", "b", "b", "c", "d", "e", "aa", "ab", "x", "a;v", "b;v=1", "a%3Bv"];
         let mut path = String::new();

@@ -4,7 +4,7 @@ use super::{
     Request, Spec, branches, compare, disjoint, random::Dice, takes_all_but_method, takes_method,
     winner, with_facts,
 };
-use crate::routing::{Found, Table};
+use crate::routing::{Found, RequestFacts, Table};
 
 fn expected_allow(specs: &[Spec], request: &Request) -> String {
     let near: Vec<_> = specs.iter().filter(|s| takes_all_but_method(s, request)).collect();
@@ -18,6 +18,7 @@ fn check(table: &Table<Spec>, specs: &[Spec], request: &Request) -> &'static str
         (Found::Match { target, branch }, Some(best)) => {
             assert_eq!(*target, specs[best], "{request:?}");
             assert_eq!(table.branches()[branch].target, specs[best]);
+            why(table, specs, request, (facts, branch, best));
             "match"
         }
         (Found::MethodNotAllowed { allow }, None) => {
@@ -34,6 +35,60 @@ fn check(table: &Table<Spec>, specs: &[Spec], request: &Request) -> &'static str
         }
         (found, best) => panic!("{found:?} instead of {best:?} for {request:?} in {specs:#?}"),
     })
+}
+
+/// The reasons name every branch that loses and no other, and the first step at which the model says so.
+fn why(
+    table: &Table<Spec>,
+    specs: &[Spec],
+    request: &Request,
+    (facts, branch, best): (&RequestFacts<'_>, usize, usize),
+) {
+    let winner = &specs[best];
+    let takes = |spec: &&Spec| {
+        takes_all_but_method(spec, request) && takes_method(spec, request.method) && *spec != winner
+    };
+    let beaten = table.beaten(facts, branch);
+    assert_eq!(beaten.len(), specs.iter().filter(takes).count(), "{request:?} in {specs:#?}");
+    for pair in beaten.windows(2) {
+        assert!(compare(pair[0].target, pair[1].target).is_ge(), "{pair:?}");
+    }
+    for it in beaten {
+        assert!(compare(it.target, winner).is_lt() && takes(&it.target), "{it:?}");
+        let step = it.lost.split(':').next().unwrap();
+        assert_eq!(step, first_step(it.target, winner), "{it:?} {winner:?}");
+    }
+    for host in table.fell_through(facts, branch) {
+        let of = |spec: &&Spec| spec.host == host && compare(spec, winner).is_gt();
+        assert!(specs.iter().any(|spec| of(&spec)), "{host} {winner:?}");
+    }
+}
+
+/// A step of the rule: its name, and how to take it from another.
+type Step = (&'static str, fn(&mut Spec, &Spec));
+
+/// The step of the rule that decides between two, when all before it are equal.
+fn first_step(a: &Spec, b: &Spec) -> &'static str {
+    let steps: [Step; 7] = [
+        ("host", |to, from| to.host = from.host),
+        ("path", |to, from| to.path.clone_from(&from.path)),
+        ("method", |to, from| to.methods.clone_from(&from.methods)),
+        ("headers", |to, from| to.headers.clone_from(&from.headers)),
+        ("query", |to, from| to.query.clone_from(&from.query)),
+        ("client_ip, listener", |to, from| {
+            to.client_ip.clone_from(&from.client_ip);
+            to.listeners.clone_from(&from.listeners);
+        }),
+        ("priority", |to, from| to.priority = from.priority),
+    ];
+    let mut mixed = b.clone();
+    for (name, take) in steps {
+        take(&mut mixed, a);
+        if compare(&mixed, b).is_ne() {
+            return name;
+        }
+    }
+    "none"
 }
 
 /// Enough for every mutation of the rule that was tried to be found.

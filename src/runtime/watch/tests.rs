@@ -5,6 +5,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
+use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use super::*;
@@ -264,8 +265,7 @@ async fn a_file_touched_without_a_change_is_unchanged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_poll_finds_what_no_event_told() {
     let scene = Scene::new(plain);
-    let found = Arc::default();
-    let mut watch = Watch { watcher: None, found, events: mpsc::channel(1).1 };
+    let mut watch = Watch::deaf();
     watch.follow(&scene.reloader.files());
     let before = fingerprint(scene.reloader.files()).await;
     write(&scene.path("routes.yaml"), &["two"]);
@@ -283,51 +283,4 @@ async fn reloads_never_overlap() {
     let (one, other) = tokio::join!(one, other);
     let applied = |o: &Outcome| matches!(o, Outcome::Applied { .. });
     assert!(applied(&one) && other == Outcome::Unchanged, "{one:?} {other:?}");
-}
-
-#[test]
-fn every_link_of_the_chain_has_its_directory_watched() {
-    let dir = tempfile::tempdir().unwrap();
-    let root = dir.path().canonicalize().unwrap();
-    fs::create_dir_all(root.join("v1")).unwrap();
-    fs::write(root.join("v1/f"), "").unwrap();
-    fs::create_dir_all(root.join("etc")).unwrap();
-    symlink("v1", root.join("data")).unwrap();
-    symlink("../data/f", root.join("etc/f")).unwrap();
-    let chain = |path: &str| {
-        let mut chain = Chain::default();
-        chain.add(&root.join(path));
-        chain
-    };
-    let found = chain("etc/f");
-    assert_eq!(found.dirs, BTreeSet::from([root.join("etc"), root.clone(), root.join("v1")]));
-    assert_eq!(found.files, BTreeSet::from([root.join("v1/f")]));
-    assert_eq!(chain("etc/not/there/yet").dirs, BTreeSet::from([root.join("etc")]));
-    symlink("loop", root.join("loop")).unwrap();
-    assert_eq!(chain("loop").dirs, BTreeSet::from([root.clone()]));
-}
-
-#[test]
-fn reading_and_the_writes_of_others_wake_nobody() {
-    use notify::{
-        Event,
-        event::{CreateKind, DataChange},
-    };
-    let chain = Chain { dirs: BTreeSet::new(), files: BTreeSet::from(["/etc/ours".into()]) };
-    let written = EventKind::Access(AccessKind::Close(AccessMode::Write));
-    let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
-    let table = [
-        (written, "/etc/ours", true),
-        (written, "/etc/access.log", false),
-        (data, "/etc/ours", true),
-        (data, "/etc/access.log", false),
-        (EventKind::Access(AccessKind::Open(AccessMode::Any)), "/etc/ours", false),
-        (EventKind::Access(AccessKind::Close(AccessMode::Read)), "/etc/ours", false),
-        (EventKind::Create(CreateKind::File), "/etc/new.yaml", true),
-        (EventKind::Any, "/etc", true),
-    ];
-    for (kind, path, expected) in table {
-        let event = Event::new(kind).add_path(path.into());
-        assert_eq!(chain.is_touched_by(&event), expected, "{event:?}");
-    }
 }

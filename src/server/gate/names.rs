@@ -106,6 +106,11 @@ pub(crate) fn is_claim(name: &str) -> bool {
     CLAIM_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || CLAIMS.contains(&name)
 }
 
+/// Whether the gateway itself writes this field on every request.
+pub(crate) fn is_written(name: &str) -> bool {
+    WRITTEN.contains(&name) || name == "via"
+}
+
 /// Whether `server.pass_headers` may name this field.
 pub(crate) fn may_pass(name: &str) -> bool {
     is_override(name) || (is_claim(name) && !WRITTEN.contains(&name))
@@ -155,7 +160,12 @@ fn spoken_of(config: &Config) -> impl Iterator<Item = &HeaderName> {
         let edits = &route.headers.request;
         let written = edits.set.iter().chain(&edits.add).map(|(name, _)| name);
         let matched = route.matches.iter().flat_map(|branch| &branch.headers);
-        written.chain(&edits.remove).chain(matched.map(|(name, _)| name))
+        let known = route.auth.iter().flat_map(|auth| &auth.policies);
+        let known = known.flat_map(|policy| policy.tells().chain(policy.shows()));
+        let rules = route.authorize.iter().flat_map(|authorize| &authorize.policies);
+        let known = known.chain(rules.flat_map(|policy| policy.rules.headers()));
+        let written = written.chain(&edits.remove).chain(known);
+        written.chain(matched.map(|(name, _)| name))
     });
     let listeners =
         config.listeners.values().filter_map(|listener| match &listener.client_ip_from {

@@ -5,7 +5,7 @@
 //! What it leaves to hyper: requests with a body, upgrades and HTTP/1.0. `connection` hands the wire over
 //! and takes it back.
 
-mod request;
+pub(crate) mod request;
 mod response;
 #[cfg(test)]
 mod tests;
@@ -20,12 +20,8 @@ use std::{
 
 use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::Instant;
 
-use self::{
-    request::{Asked, UNREADABLE},
-    response::Framing,
-};
+use self::{request::Asked, response::Framing};
 use super::{
     client::{Connection, Order},
     listener::Listener,
@@ -150,15 +146,10 @@ impl Http1 {
             // Answers to requests that came together are written together, up to here.
             ready!(self.poll_flush(wire, cx))?;
         }
-        let (request, asked) = match wire.poll_head(cx)? {
-            Poll::Ready(Ahead::Head(head, bytes)) => match request::read(&head, &bytes) {
-                Some(read) => read,
-                None => {
-                    wire.refuse_head(UNREADABLE);
-                    request::refused()
-                }
-            },
-            Poll::Ready(Ahead::Refused) => request::refused(),
+        let mut asked = Asked::default();
+        let request = match wire.poll_head(cx, &mut asked)? {
+            Poll::Ready(Ahead::Request(request)) => request,
+            Poll::Ready(Ahead::Refused) => request::refused(&mut asked),
             Poll::Ready(Ahead::Other) => {
                 ready!(self.poll_flush(wire, cx))?;
                 return Poll::Ready(Ok(Some(Next::Hyper)));
@@ -201,7 +192,7 @@ impl Http1 {
     fn answer(&mut self, response: http::Response<Body>, mut asked: Asked) {
         let (head, body) = response.into_parts();
         asked.close |= self.drains();
-        let framing = response::begin(&mut self.outbox, &head, &body, &mut asked, Instant::now());
+        let framing = response::begin(&mut self.outbox, &head, &body, &mut asked);
         self.state = State::Answering { body, framing, close: asked.close };
     }
 

@@ -17,8 +17,8 @@ use crate::{
 };
 
 /// What of a request decides how its answer is written.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Asked {
     /// `HEAD`: the answer has no body, whatever it says.
     pub(super) head: bool,
     /// The connection ends with the answer.
@@ -31,7 +31,7 @@ pub(super) struct Asked {
 const OURS: usize = 2;
 
 /// Reads a head. `None`: the scan passes what the types of `http` do not take, which a test denies.
-pub(super) fn read(head: &Head, bytes: &Bytes) -> Option<(Request, Asked)> {
+pub(crate) fn read(head: &Head, bytes: &Bytes, asked: &mut Asked) -> Option<Request> {
     let method = Method::from_bytes(&bytes[head.line.method.clone()]).ok()?;
     let target = Uri::from_maybe_shared(bytes.slice(head.line.target.clone())).ok()?;
     let mut fields = HeaderMap::with_capacity(head.fields.len() + OURS);
@@ -43,7 +43,7 @@ pub(super) fn read(head: &Head, bytes: &Bytes) -> Option<(Request, Asked)> {
         te |= name == TE;
         fields.append(name, value);
     }
-    let asked = Asked {
+    *asked = Asked {
         head: method == Method::HEAD,
         close: connection && has_token(&fields, &CONNECTION, "close"),
         trailers: te && has_token(&fields, &TE, "trailers"),
@@ -52,18 +52,19 @@ pub(super) fn read(head: &Head, bytes: &Bytes) -> Option<(Request, Asked)> {
     *request.method_mut() = method;
     *request.uri_mut() = target;
     *request.headers_mut() = fields;
-    Some((request, asked))
+    Some(request)
 }
 
 /// The request that takes the place of one that must be refused: the gateway knows it by its method.
-pub(super) fn refused() -> (Request, Asked) {
+pub(crate) fn refused(asked: &mut Asked) -> Request {
     let mut request = Request::new(Body::empty());
     if let Ok(method) = Method::from_bytes(REFUSED_METHOD.as_bytes()) {
         *request.method_mut() = method;
     }
-    (request, Asked { head: false, close: true, trailers: false })
+    *asked = Asked { head: false, close: true, trailers: false };
+    request
 }
 
 /// What is said to a head `http` cannot hold.
-pub(super) const UNREADABLE: Refusal =
+pub(crate) const UNREADABLE: Refusal =
     Refusal { reason: crate::error::Reason::BadRequest, detail: "not a request" };

@@ -34,13 +34,7 @@ pub(super) enum Framing {
 pub(super) struct Cut;
 
 /// Writes the head. `asked.close` says afterwards whether the connection ends with this answer.
-pub(super) fn begin(
-    outbox: &mut Outbox,
-    head: &Parts,
-    body: &Body,
-    asked: &mut Asked,
-    now: Instant,
-) -> Framing {
+pub(super) fn begin(outbox: &mut Outbox, head: &Parts, body: &Body, asked: &mut Asked) -> Framing {
     let text = outbox.text();
     status_line(text, head);
     let (mut date, mut length) = (false, None);
@@ -67,7 +61,7 @@ pub(super) fn begin(
         text.extend_from_slice(b"connection: close\r\n");
     }
     if !date {
-        write_date(text, now);
+        write_date(text, Instant::now());
     }
     let framing = framing(text, head, body, *asked, length);
     text.extend_from_slice(b"\r\n");

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::Frame;
-use tokio::time::Instant;
 
 use super::{request::Asked, response};
 use crate::{
@@ -22,7 +21,7 @@ fn written(
     let (mut head, body) = response.into_parts();
     head.headers.insert("date", HeaderValue::from_static("now"));
     let mut outbox = Outbox::default();
-    let mut framing = response::begin(&mut outbox, &head, &body, &mut asked, Instant::now());
+    let mut framing = response::begin(&mut outbox, &head, &body, &mut asked);
     let mut ended = framing.is_end();
     for frame in frames {
         if ended {

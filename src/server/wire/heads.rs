@@ -11,17 +11,21 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{LATE, Mode, Wire};
-use crate::server::{
-    client::Order,
-    scan::{Head, Limits, Refusal, parse_head},
+use crate::{
+    layers::Request,
+    server::{
+        client::Order,
+        http1::request::{self, Asked, UNREADABLE},
+        scan::{Head, Limits, Refusal, read_head},
+    },
 };
 
 /// What is next on an HTTP/1 connection.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is used up at once")]
 pub(crate) enum Ahead {
-    /// A whole head, without a body, and its bytes.
-    Head(Head, Bytes),
+    /// A request without a body.
+    Request(Request),
     /// A request of another kind.
     Other,
     /// A head that must be answered with an error.
@@ -45,8 +49,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         matches!(&self.mode, Mode::Scan(scanner) if scanner.is_at_head())
     }
 
-    /// The next head.
-    pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Ahead>> {
+    /// The next head, and what of it decides how it is answered: beside it, as every move of a request
+    /// counts.
+    pub(crate) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        asked: &mut Asked,
+    ) -> Poll<io::Result<Ahead>> {
         let Mode::Heads(limits) = self.mode else { return Poll::Ready(Ok(Ahead::End)) };
         let state = &self.connection.state;
         if state.has_orders() && state.ordered(Order::HeadTimeout) {
@@ -59,7 +68,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         // What was there before has been looked at, unless it was left by the request before.
         if !self.pending.is_empty() {
             let pending = std::mem::take(&mut self.pending);
-            if let Some(ahead) = self.look(&pending, limits) {
+            if let Some(ahead) = self.look(&pending, limits, asked) {
                 return Poll::Ready(Ok(ahead));
             }
         }
@@ -73,11 +82,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             }
             self.connection.state.touch();
             let ahead = if self.pending.is_empty() {
-                self.look(buf.filled(), limits)
+                self.look(buf.filled(), limits, asked)
             } else {
                 let mut pending = std::mem::take(&mut self.pending);
                 pending.extend_from_slice(buf.filled());
-                self.look(&pending, limits)
+                self.look(&pending, limits, asked)
             };
             if let Some(ahead) = ahead {
                 return Poll::Ready(Ok(ahead));
@@ -86,19 +95,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// Takes a head from the front of these bytes and keeps the rest.
-    fn look(&mut self, bytes: &[u8], limits: Limits) -> Option<Ahead> {
-        match parse_head(bytes, limits) {
-            Ok(Some(head)) if head.framing.is_bodiless() && !head.line.old => {
+    fn look(&mut self, bytes: &[u8], limits: Limits, asked: &mut Asked) -> Option<Ahead> {
+        let mut head = Head::default();
+        match read_head(bytes, limits, &mut head) {
+            Ok(true) if head.framing.is_bodiless() && !head.line.old => {
                 let (own, rest) = bytes.split_at(head.length);
                 self.pending.extend_from_slice(rest);
                 self.connection.state.set_head_pending(false);
-                Some(Ahead::Head(head, Bytes::copy_from_slice(own)))
+                // Here, where the head is: it is large to be moved.
+                match request::read(&head, &Bytes::copy_from_slice(own), asked) {
+                    Some(request) => Some(Ahead::Request(request)),
+                    None => {
+                        self.refuse_head(UNREADABLE);
+                        Some(Ahead::Refused)
+                    }
+                }
             }
-            Ok(Some(_)) => {
+            Ok(true) => {
                 self.pending.extend_from_slice(bytes);
                 Some(Ahead::Other)
             }
-            Ok(None) => {
+            Ok(false) => {
                 self.pending.extend_from_slice(bytes);
                 self.connection.state.set_head_pending(true);
                 None

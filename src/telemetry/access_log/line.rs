@@ -1,12 +1,16 @@
 //! One line of the access log, written straight into the buffer of the worker.
 
-use std::{cell::RefCell, io::Write as _, net::IpAddr, time::Duration};
+use std::{io::Write as _, net::IpAddr, time::Duration};
 
 use http::{HeaderName, HeaderValue, Version, header};
 
-use super::escape;
+use super::{
+    date::{clf_timestamp, timestamp},
+    escape,
+};
 use crate::{
     config::model::QueryLog,
+    limit::fields,
     server::client::TlsSession,
     telemetry::{
         clock::micros,
@@ -45,6 +49,7 @@ pub struct Record<'a> {
 /// One JSON object and a line break.
 pub(super) fn json(out: &mut Vec<u8>, record: &Record<'_>, query: QueryLog) {
     let (exchange, outcome) = (record.exchange, record.outcome);
+    let query = private(query, outcome);
     out.extend_from_slice(b"{\"ts\":\"");
     timestamp(out, record.started);
     out.extend_from_slice(b"\",\"request_id\":\"");
@@ -55,7 +60,8 @@ pub(super) fn json(out: &mut Vec<u8>, record: &Record<'_>, query: QueryLog) {
         escape::json_part(out, exchange.id.as_bytes());
     }
     out.extend_from_slice(b"\",\"listener\":\"");
-    escape::json_part(out, exchange.connection.listener.as_bytes());
+    // The names of listeners, routes and limits hold nothing to escape.
+    out.extend_from_slice(exchange.connection.listener.as_bytes());
     match exchange.client_ip {
         Some(ip) => {
             out.extend_from_slice(b"\",\"client_ip\":\"");
@@ -97,7 +103,8 @@ pub(super) fn json(out: &mut Vec<u8>, record: &Record<'_>, query: QueryLog) {
         "" => out.extend_from_slice(b",\"route\":null"),
         name => {
             out.extend_from_slice(b",\"route\":\"");
-            closed(out, name.as_bytes());
+            out.extend_from_slice(name.as_bytes());
+            out.push(b'"');
         }
     }
     json_rest(out, record);
@@ -107,6 +114,13 @@ pub(super) fn json(out: &mut Vec<u8>, record: &Record<'_>, query: QueryLog) {
 /// From the upstream on.
 fn json_rest(out: &mut Vec<u8>, record: &Record<'_>) {
     let (exchange, outcome) = (record.exchange, record.outcome);
+    if let Some(consumer) = outcome.consumer.as_deref() {
+        out.extend_from_slice(b",\"consumer\":");
+        escape::json(out, consumer.as_bytes());
+    }
+    if let Some(limit) = fields::logged(&outcome.limits) {
+        out.extend_from_slice(limit.as_bytes());
+    }
     match outcome.upstream.as_deref() {
         Some(name) => {
             out.extend_from_slice(b",\"upstream\":\"");
@@ -175,6 +189,7 @@ fn session(out: &mut Vec<u8>, tls: &TlsSession) {
 /// Common log format and a line break; with `Referer` and `User-Agent` it is the combined one.
 pub(super) fn clf(out: &mut Vec<u8>, record: &Record<'_>, query: QueryLog, combined: bool) {
     let exchange = record.exchange;
+    let query = private(query, record.outcome);
     match exchange.client_ip {
         Some(ip) => address(out, ip),
         None => out.push(b'-'),
@@ -251,7 +266,7 @@ fn number(out: &mut Vec<u8>, value: u64) {
 
 /// The last digit of a number.
 #[allow(clippy::cast_possible_truncation)] // a digit
-const fn digit(value: u64) -> u8 {
+pub(super) const fn digit(value: u64) -> u8 {
     b'0' + (value % 10) as u8
 }
 
@@ -264,7 +279,7 @@ fn millis(out: &mut Vec<u8>, time: Duration) {
 }
 
 /// A number with leading zeros.
-fn digits(out: &mut Vec<u8>, value: u64, width: u32) {
+pub(super) fn digits(out: &mut Vec<u8>, value: u64, width: u32) {
     for place in (0..width).rev() {
         out.push(digit(value / 10u64.pow(place)));
     }
@@ -324,72 +339,10 @@ fn query_text(out: &mut Vec<u8>, text: &str, how: QueryLog, escape: fn(&mut Vec<
     }
 }
 
-thread_local! {
-    /// The last second written, as text.
-    static SECOND: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
-}
-
-/// `2026-11-21T08:33:46.123456Z`.
-fn timestamp(out: &mut Vec<u8>, unix_micros: u64) {
-    let second = unix_micros / 1_000_000;
-    SECOND.with_borrow_mut(|(cached, text)| {
-        if *cached != second {
-            let (date, time) = (Date::of(second), second % 86_400);
-            *text = format!(
-                "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.",
-                date.year,
-                date.month,
-                date.day,
-                time / 3600,
-                time / 60 % 60,
-                time % 60
-            );
-            *cached = second;
-        }
-        out.extend_from_slice(text.as_bytes());
-    });
-    let rest = unix_micros % 1_000_000;
-    let [a, b] = [rest / 1000, rest % 1000];
-    let tens = |value: u64| [digit(value / 100), digit(value / 10), digit(value)];
-    let ([a, b, c], [d, e, f]) = (tens(a), tens(b));
-    out.extend_from_slice(&[a, b, c, d, e, f, b'Z']);
-}
-
-/// `21/Nov/2026:08:33:46 +0000`.
-fn clf_timestamp(out: &mut Vec<u8>, second: u64) {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let (date, time) = (Date::of(second), second % 86_400);
-    let month = MONTHS[date.month as usize - 1];
-    digits(out, date.day, 2);
-    // Writing to a vector cannot fail.
-    let _ = write!(out, "/{month}/{:04}:", date.year);
-    digits(out, time / 3600, 2);
-    out.push(b':');
-    digits(out, time / 60 % 60, 2);
-    out.push(b':');
-    digits(out, time % 60, 2);
-    out.extend_from_slice(b" +0000");
-}
-
-/// A day of the Gregorian calendar.
-struct Date {
-    year: u64,
-    month: u64,
-    day: u64,
-}
-
-impl Date {
-    /// The day of a second since 1970. Years begin in March here, so that the odd day is the last.
-    fn of(second: u64) -> Self {
-        let days = second / 86_400 + 719_468;
-        let (era, day_of_era) = (days / 146_097, days % 146_097);
-        let year_of_era =
-            (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let shifted = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-        let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-        Self { year: era * 400 + year_of_era + u64::from(month <= 2), month, day }
+/// A query that may hold a credential is never shown whole.
+fn private(query: QueryLog, outcome: &Outcome) -> QueryLog {
+    match (query, outcome.private_query) {
+        (QueryLog::Keep, true) => QueryLog::Redact,
+        (query, _) => query,
     }
 }

@@ -92,6 +92,48 @@ families! {
     COMPARED Counter "tidegate_mirror_comparisons_total"
         ["route", "difference"]
         "Answers compared with those to the copies, by what differs first.";
+    DECISIONS Counter "tidegate_policy_decisions_total"
+        ["route", "kind", "policy", "result"]
+        "What policies said of requests; shadow would have refused.";
+    REFUSALS Counter "tidegate_policy_refusals_total"
+        ["route", "kind", "policy", "reason"]
+        "Why policies refused requests, or would have.";
+    AUTH_QUESTIONS Counter "tidegate_auth_questions_total"
+        ["policy", "result"]
+        "What policies that ask a service got: answered, failed, kept, joined, stale, let_through.";
+    STORE_UP Gauge "tidegate_store_up"
+        ["store"]
+        "1 if every worker that counts in the store can ask it.";
+    STORE_CALLS Counter "tidegate_store_calls_total"
+        ["store", "result"]
+        "Calls to a store: answered, timeout, failed, or away: not made because it is.";
+    STORE_DURATION Histogram "tidegate_store_call_duration_seconds"
+        ["store"]
+        "From a call to its answer.";
+    STORE_DEGRADED Counter "tidegate_rate_limit_degraded_total"
+        ["store", "policy", "result"]
+        "Requests judged while the store did not answer: local, allowed, denied.";
+    SHED Counter "tidegate_requests_shed_total"
+        ["route", "class", "why"]
+        "Requests refused because there was too much to do, by how much they matter.";
+    CONCURRENCY_LIMIT Gauge "tidegate_concurrency_limit"
+        ["kind", "name"]
+        "Requests that may be in flight at once; where the limit is adaptive, now.";
+    CONCURRENCY_IN_FLIGHT Gauge "tidegate_concurrency_in_flight"
+        ["kind", "name"]
+        "Requests that take up a place of the limit.";
+    CONCURRENCY_WAITING Gauge "tidegate_concurrency_waiting"
+        ["kind", "name"]
+        "Requests that wait for a place.";
+    CONCURRENCY_BASELINE Gauge "tidegate_concurrency_baseline_seconds"
+        ["kind", "name"]
+        "What nine of ten answers take at most without load, as an adaptive limit has measured it.";
+    OVERLOAD_LEVEL Gauge "tidegate_overload_level"
+        []
+        "0 calm, 1 idle connections are closed sooner, 2 class low is shed, 3 class normal too, 4 no new connections.";
+    OVERLOAD_PRESSURE Gauge "tidegate_overload_pressure"
+        ["resource"]
+        "How much of it is used up; 1 is all there is.";
     BREAKER_STATE Gauge "tidegate_breaker_state"
         ["upstream"]
         "0 closed, 1 half-open, 2 open.";
@@ -107,6 +149,27 @@ families! {
     HEALTH_CHECKS Counter "tidegate_endpoint_health_checks_total"
         ["upstream", "endpoint", "result"]
         "Active health checks.";
+    DISCOVERY_UP Gauge "tidegate_discovery_up"
+        ["upstream"]
+        "1 if the source of the endpoints has answered when it was asked last.";
+    DISCOVERY_ENDPOINTS Gauge "tidegate_discovery_endpoints"
+        ["upstream"]
+        "Endpoints known; the last known ones while the source is away.";
+    DISCOVERY_ANSWERS Counter "tidegate_discovery_answers_total"
+        ["upstream", "result"]
+        "Answers of the source of the endpoints, and failures to get one.";
+    KEYS_UP Gauge "tidegate_jwks_up"
+        ["source"]
+        "1 if the keys of the issuer came when they were asked for last.";
+    KEYS Gauge "tidegate_jwks_keys"
+        ["source"]
+        "Keys known; the last known ones while the issuer is away.";
+    KEYS_TIME Gauge "tidegate_jwks_last_success_timestamp_seconds"
+        ["source"]
+        "When the keys of the issuer last came; 0 if never.";
+    KEYS_FETCHES Counter "tidegate_jwks_fetches_total"
+        ["source", "result"]
+        "Times an issuer was asked for its keys.";
     CONNECTIONS Gauge "tidegate_connections"
         ["listener", "protocol"]
         "Client connections open.";
@@ -131,6 +194,12 @@ families! {
     RELOAD_TIME Gauge "tidegate_config_last_reload_success_timestamp_seconds"
         []
         "When a configuration was last applied.";
+    ROLLED_BACK Gauge "tidegate_config_rolled_back"
+        []
+        "1 while an earlier configuration runs that was put back; the files say something else.";
+    QUARANTINED Gauge "tidegate_config_quarantined_routes"
+        ["file"]
+        "Routes of a broken included file that answer 503.";
     CONFIG_INFO Gauge "tidegate_config_info"
         ["hash", "version"]
         "The configuration in use.";

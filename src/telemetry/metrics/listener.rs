@@ -44,6 +44,8 @@ pub enum Cut {
     MaxConnections,
     /// Its client has all the connections one client may have.
     ConnectionsPerClient,
+    /// The gateway has too much to do.
+    Overload,
     /// Too many TLS handshakes are under way, in all or from this client.
     Handshakes,
     /// The TLS handshake took too long.
@@ -111,9 +113,10 @@ impl Handshake {
 
 impl Cut {
     /// In the order of the enum: each counts at its position.
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::MaxConnections,
         Self::ConnectionsPerClient,
+        Self::Overload,
         Self::Handshakes,
         Self::HandshakeTimeout,
         Self::HeaderTimeout,
@@ -126,6 +129,7 @@ impl Cut {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::MaxConnections => "max_connections",
+            Self::Overload => "overload",
             Self::ConnectionsPerClient => "connections_per_client",
             Self::Handshakes => "handshakes",
             Self::HandshakeTimeout => "handshake_timeout",

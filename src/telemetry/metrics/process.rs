@@ -59,7 +59,7 @@ fn memory(status: &str, out: &mut Scrape) {
 }
 
 /// Since Linux 6.2 the directory's size is the number of its entries; before that it is 0.
-fn open_fds() -> io::Result<f64> {
+pub(crate) fn open_fds() -> io::Result<f64> {
     let size = fs::metadata("/proc/self/fd")?.len();
     if size > 0 {
         return Ok(float(size));

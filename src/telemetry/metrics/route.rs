@@ -16,10 +16,15 @@ use http::Method;
 use parking_lot::Mutex;
 
 use super::{
+    admission::Sheds,
+    decisions::Decisions,
     families::{self, Scrape},
     histogram::{Buckets, Histogram},
 };
-use crate::{config::model::Name, error::Reason};
+use crate::{
+    config::model::{Class, Name},
+    error::Reason,
+};
 
 /// Names of methods as labels; what a client invents is `other`.
 const METHODS: [&str; 10] =
@@ -75,6 +80,9 @@ pub struct RouteMetrics {
     mirrored: [AtomicU64; MirrorResult::WORDS.len()],
     /// By what differs.
     compared: Mutex<BTreeMap<&'static str, u64>>,
+    shed: Sheds,
+    /// By kind and name of the policy.
+    decisions: Mutex<BTreeMap<(&'static str, Name), Arc<Decisions>>>,
 }
 
 /// What became of a copy of a request.
@@ -140,6 +148,8 @@ impl RouteMetrics {
             budget_exhausted: AtomicU64::new(0),
             mirrored: Default::default(),
             compared: Mutex::default(),
+            shed: Sheds::default(),
+            decisions: Mutex::default(),
         }
     }
 
@@ -151,6 +161,16 @@ impl RouteMetrics {
     /// Counts a comparison, by what differs first; `none` if nothing does.
     pub fn compared(&self, difference: &'static str) {
         *self.compared.lock().entry(difference).or_default() += 1;
+    }
+
+    /// Counts a request that was refused because there was too much to do.
+    pub fn shed(&self, class: Class, why: &'static str) {
+        self.shed.count(class, why);
+    }
+
+    /// What a policy of this kind has decided here; the same over reloads.
+    pub fn decisions(&self, kind: &'static str, policy: &Name) -> Arc<Decisions> {
+        Arc::clone(self.decisions.lock().entry((kind, Arc::clone(policy))).or_default())
     }
 
     /// Counts a further try, by the word for what failed before.
@@ -234,6 +254,10 @@ impl RouteMetrics {
         }
         for (difference, count) in &*self.compared.lock() {
             out.counter(families::COMPARED, &[route, difference], *count as f64);
+        }
+        self.shed.scrape(route, out);
+        for ((kind, policy), decisions) in &*self.decisions.lock() {
+            decisions.scrape([route, kind, policy], out);
         }
         for ((upstream, reason), count) in &*self.retries.lock() {
             out.counter(families::RETRIES, &[route, upstream, reason], *count as f64);

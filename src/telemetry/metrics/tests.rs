@@ -1,9 +1,13 @@
 //! Tests of the metrics as they are scraped.
 
-use http::Method;
+use http::{Method, StatusCode};
 
 use super::*;
-use crate::error::Reason;
+use crate::{
+    admission::{self, Limiter},
+    config::model::{Adaptive, Bound, Class},
+    error::Reason,
+};
 
 fn name(text: &str) -> Name {
     text.into()
@@ -223,6 +227,19 @@ fn the_process_is_measured() {
     assert!((-2.0..3600.0).contains(&age), "{age}");
 }
 
+/// A limit that knows how fast its service is.
+fn measured() -> Arc<Limiter> {
+    let probe = Duration::from_secs(30);
+    let adaptive = Adaptive { min: 1, max: 10, tolerance: 0.25, probe };
+    let settings = admission::Settings { bound: Bound::Adaptive(adaptive), queue: None };
+    let limiter = Arc::new(Limiter::new(settings, Instant::now()));
+    for _ in 0..20 {
+        let mut permit = limiter.try_enter().expect("one at a time");
+        permit.answered(Some(Duration::from_millis(1)), StatusCode::OK);
+    }
+    limiter
+}
+
 /// Every family in one scrape, and what has to be held for that.
 fn full() -> (Metrics, impl Sized) {
     let metrics = Metrics::new(&[1.0]);
@@ -236,13 +253,27 @@ fn full() -> (Metrics, impl Sized) {
     route.budget_exhausted();
     route.mirrored(MirrorResult::Answered);
     route.compared("none");
+    let decisions = route.decisions("ip", &name("office"));
+    decisions.count(Verdict::Denied);
+    decisions.refused("no_credentials");
+    route.shed(Class::Low, "outranked");
+    let limiter = measured();
+    metrics.set_limited(vec![Limited::new("upstream", name("orders"), &limiter)]);
     let upstream = metrics.upstream(&upstream);
     upstream.set_breaker(true, 0);
+    upstream.discovered(1);
     let endpoint = upstream.endpoint(&name("http://10.0.0.1:80"));
     listener.handshake("TLSv1.3", Handshake::Ok);
     metrics.set_certificates([("shop.example.com".to_owned(), 1_800_000_000)]);
+    metrics.set_quarantined(vec![("team.yaml".to_owned(), 2)]);
     metrics.config_in_use("3f2a", "1");
-    (metrics, (upstream, endpoint))
+    let keys = metrics.keys(&name("https://idp.example.com"));
+    let asked = metrics.asked(&name("sso"));
+    asked.count(Question::Answered);
+    let store = metrics.store(&name("main"));
+    store.answered(Duration::from_micros(300));
+    store.degraded(&name("per-ip")).count(Alone::Local);
+    (metrics, (upstream, endpoint, limiter, keys, asked, store))
 }
 
 #[test]

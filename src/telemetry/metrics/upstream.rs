@@ -9,7 +9,8 @@ use std::sync::{
 use parking_lot::Mutex;
 
 use super::families::{
-    BREAKER_STATE, BREAKER_TRANSITIONS, EJECTIONS, ENDPOINT_UP, HEALTH_CHECKS, Scrape,
+    BREAKER_STATE, BREAKER_TRANSITIONS, DISCOVERY_ANSWERS, DISCOVERY_ENDPOINTS, DISCOVERY_UP,
+    EJECTIONS, ENDPOINT_UP, HEALTH_CHECKS, Scrape,
 };
 use crate::config::model::Name;
 
@@ -23,6 +24,19 @@ pub struct UpstreamMetrics {
     breaker: AtomicU8,
     /// By the state entered.
     transitions: [AtomicU64; 3],
+    discovery: Discovery,
+}
+
+/// The numbers of a source of endpoints.
+#[derive(Debug, Default)]
+struct Discovery {
+    is_there: AtomicBool,
+    /// Its last answer was one.
+    up: AtomicBool,
+    endpoints: AtomicU64,
+    changed: AtomicU64,
+    unchanged: AtomicU64,
+    failed: AtomicU64,
 }
 
 /// The numbers of one endpoint.
@@ -48,6 +62,7 @@ impl UpstreamMetrics {
             has_breaker: AtomicBool::new(false),
             breaker: AtomicU8::new(0),
             transitions: Default::default(),
+            discovery: Discovery::default(),
         }
     }
 
@@ -74,6 +89,31 @@ impl UpstreamMetrics {
         self.transitions[usize::from(state.min(2))].fetch_add(1, Relaxed);
     }
 
+    /// Its endpoints are found; so many are known.
+    pub fn discovered(&self, endpoints: usize) {
+        self.discovery.endpoints.store(endpoints as u64, Relaxed);
+        self.discovery.is_there.store(true, Relaxed);
+    }
+
+    /// Its endpoints are in the file, maybe again.
+    pub fn not_discovered(&self) {
+        self.discovery.is_there.store(false, Relaxed);
+    }
+
+    /// The source of its endpoints has answered.
+    pub fn discovery_said(&self, changed: bool, endpoints: usize) {
+        let it = &self.discovery;
+        it.up.store(true, Relaxed);
+        it.endpoints.store(endpoints as u64, Relaxed);
+        (if changed { &it.changed } else { &it.unchanged }).fetch_add(1, Relaxed);
+    }
+
+    /// The source of its endpoints has not answered.
+    pub fn discovery_failed(&self) {
+        self.discovery.up.store(false, Relaxed);
+        self.discovery.failed.fetch_add(1, Relaxed);
+    }
+
     #[allow(clippy::cast_precision_loss)] // Prometheus counts in floating point anyway
     pub(super) fn scrape(&self, out: &mut Scrape) {
         if self.has_breaker.load(Relaxed) {
@@ -83,8 +123,28 @@ impl UpstreamMetrics {
                 out.counter(BREAKER_TRANSITIONS, &[&self.name, state], count);
             }
         }
+        self.discovery.scrape(&self.name, out);
         for endpoint in self.endpoints.lock().iter().filter_map(Weak::upgrade) {
             endpoint.scrape(&self.name, out);
+        }
+    }
+}
+
+// === impl Discovery ===
+
+impl Discovery {
+    #[allow(clippy::cast_precision_loss)] // Prometheus counts in floating point anyway
+    fn scrape(&self, upstream: &str, out: &mut Scrape) {
+        if !self.is_there.load(Relaxed) {
+            return;
+        }
+        let up = f64::from(u8::from(self.up.load(Relaxed)));
+        out.gauge(DISCOVERY_UP, &[upstream], up);
+        out.gauge(DISCOVERY_ENDPOINTS, &[upstream], self.endpoints.load(Relaxed) as f64);
+        let answers =
+            [("changed", &self.changed), ("unchanged", &self.unchanged), ("failed", &self.failed)];
+        for (result, count) in answers {
+            out.counter(DISCOVERY_ANSWERS, &[upstream, result], count.load(Relaxed) as f64);
         }
     }
 }

@@ -294,7 +294,8 @@ fn threads_never_get_too_many_probes() {
         }
     });
     let [closed, half_open, open] = changes.map(AtomicUsize::into_inner);
-    assert!(closed > 10 && half_open > 20, "{closed} {half_open} {open}");
+    // How often depends on when the threads take turns; not at all would prove nothing.
+    assert!(closed > 2 && half_open > 5, "{closed} {half_open} {open}");
     // Each change was told to exactly one caller.
     assert_eq!(open - half_open, usize::from(breaker.state() == State::Open));
     let last = breaker.phase.load(Ordering::Relaxed) >> 2;

@@ -10,17 +10,21 @@ use std::{
 };
 
 use hickory_resolver::{
-    Hosts, ResolverBuilder, TokioResolver,
-    config::{ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig},
+    Hosts, TokioResolver,
+    config::{
+        ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig,
+        ResolverOpts,
+    },
     net::{NetError, runtime::TokioRuntimeProvider},
     proto::{
         op::Query,
-        rr::{Name, RecordType},
+        rr::{Name, RData, RecordType},
     },
     system_conf::parse_resolv_conf,
 };
 use parking_lot::Mutex;
 
+use super::records::{Found, Servers};
 use crate::error::Reason;
 
 const HOSTS: &str = "/etc/hosts";
@@ -28,14 +32,22 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// How soon a change of `/etc/hosts` is seen.
 const HOSTS_TTL: Duration = Duration::from_secs(10);
 /// One lookup, all search domains, servers and repetitions included.
-const LIMIT: Duration = Duration::from_secs(15);
+pub(super) const LIMIT: Duration = Duration::from_secs(15);
 /// `resolv.conf` says 5 s and two attempts unless told otherwise, too long with a request waiting.
 const LONGEST_TRY: Duration = Duration::from_secs(2);
 
 /// How names are looked up.
 pub(super) enum Lookup {
     System(Mutex<System>),
-    Server(TokioResolver),
+    Server(Asks),
+}
+
+/// Asks name servers: through hickory's resolver for addresses to connect to, without it where all
+/// records count.
+#[derive(Clone)]
+pub(super) struct Asks {
+    resolver: TokioResolver,
+    servers: Servers,
 }
 
 /// What was read from the system's files, and when they were changed last.
@@ -43,7 +55,7 @@ pub(super) struct System {
     hosts_path: PathBuf,
     resolv_conf: PathBuf,
     hosts: (Option<SystemTime>, Hosts),
-    resolver: Option<(Option<SystemTime>, Result<TokioResolver, Failure>)>,
+    asks: Option<(Option<SystemTime>, Result<Asks, Failure>)>,
 }
 
 /// Addresses and for how long they are good.
@@ -66,9 +78,9 @@ impl Lookup {
         Self::files(HOSTS.into(), RESOLV_CONF.into())
     }
 
-    fn files(hosts_path: PathBuf, resolv_conf: PathBuf) -> Self {
+    pub(super) fn files(hosts_path: PathBuf, resolv_conf: PathBuf) -> Self {
         let hosts = (None, Hosts::default());
-        Self::System(Mutex::new(System { hosts_path, resolv_conf, hosts, resolver: None }))
+        Self::System(Mutex::new(System { hosts_path, resolv_conf, hosts, asks: None }))
     }
 
     pub(super) fn server(server: SocketAddr, limit: Duration, attempts: usize) -> io::Result<Self> {
@@ -78,25 +90,18 @@ impl Lookup {
         });
         let server = NameServerConfig::new(server.ip(), true, connections.into());
         let config = ResolverConfig::from_name_servers(vec![server]);
-        let mut builder =
-            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-        builder.options_mut().timeout = limit;
-        builder.options_mut().attempts = attempts;
-        Ok(Self::Server(ours(builder)?))
+        let mut options = ResolverOpts::default();
+        options.timeout = limit;
+        options.attempts = attempts;
+        Ok(Self::Server(ours(config, options)?))
     }
 
     /// Must run on a tokio runtime; it is where hickory puts its own tasks.
     pub(super) async fn addresses(&self, host: &str) -> Result<Answer, Failure> {
-        let resolver = match self {
-            Self::Server(resolver) => resolver.clone(),
-            Self::System(system) => {
-                let mut system = system.lock();
-                if let Some(answer) = system.hosts(host) {
-                    return Ok(answer);
-                }
-                system.resolver()?
-            }
-        };
+        if let Some(answer) = self.hosts(host) {
+            return Ok(answer);
+        }
+        let resolver = self.asks()?.resolver;
         let found = match tokio::time::timeout(LIMIT, resolver.lookup_ip(host)).await {
             Ok(found) => found.map_err(|e| Failure::from(&e))?,
             Err(_) => return Err(Failure::timeout()),
@@ -108,6 +113,32 @@ impl Lookup {
         // Of all records, so that a short-lived CNAME counts too.
         let ttl = found.as_lookup().answers().iter().map(|record| record.ttl).min();
         Ok(Answer { addresses, ttl: Duration::from_secs(ttl.unwrap_or(0).into()) })
+    }
+
+    /// What `/etc/hosts` says, where it is asked at all.
+    pub(super) fn hosts(&self, host: &str) -> Option<Answer> {
+        match self {
+            Self::System(system) => system.lock().hosts(host),
+            Self::Server(_) => None,
+        }
+    }
+
+    /// Records of a name, from the name servers alone; or why there is no answer. On a tokio
+    /// runtime as well.
+    pub(super) async fn records(
+        &self,
+        name: &str,
+        kinds: &[RecordType],
+    ) -> Result<Found<RData>, String> {
+        let servers = self.asks().map_err(|failure| failure.detail)?.servers;
+        servers.records(name, kinds).await
+    }
+
+    fn asks(&self) -> Result<Asks, Failure> {
+        match self {
+            Self::System(system) => system.lock().asks(),
+            Self::Server(asks) => Ok(asks.clone()),
+        }
     }
 }
 
@@ -135,14 +166,14 @@ impl System {
         in_hosts(&self.hosts.1, host)
     }
 
-    fn resolver(&mut self) -> Result<TokioResolver, Failure> {
+    fn asks(&mut self) -> Result<Asks, Failure> {
         let changed = changed(&self.resolv_conf);
-        match &self.resolver {
-            Some((read, resolver)) if *read == changed => resolver.clone(),
+        match &self.asks {
+            Some((read, asks)) if *read == changed => asks.clone(),
             _ => {
-                let resolver = from_system(&self.resolv_conf);
-                self.resolver = Some((changed, resolver.clone()));
-                resolver
+                let asks = from_system(&self.resolv_conf);
+                self.asks = Some((changed, asks.clone()));
+                asks
             }
         }
     }
@@ -171,7 +202,7 @@ impl From<&NetError> for Failure {
     }
 }
 
-fn from_system(path: &Path) -> Result<TokioResolver, Failure> {
+fn from_system(path: &Path) -> Result<Asks, Failure> {
     let unusable = |why: String| {
         Failure::new(Reason::DnsError, format!("no name servers: {}: {why}", path.display()))
     };
@@ -179,18 +210,19 @@ fn from_system(path: &Path) -> Result<TokioResolver, Failure> {
     let (config, mut options) = parse_resolv_conf(text).map_err(|e| unusable(e.to_string()))?;
     options.timeout = options.timeout.min(LONGEST_TRY);
     options.attempts = options.attempts.clamp(1, 3);
-    let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-    ours(builder.with_options(options)).map_err(|e| unusable(e.to_string()))
+    ours(config, options).map_err(|e| unusable(e.to_string()))
 }
 
-fn ours(mut builder: ResolverBuilder<TokioRuntimeProvider>) -> io::Result<TokioResolver> {
-    let options = builder.options_mut();
+fn ours(config: ResolverConfig, mut options: ResolverOpts) -> io::Result<Asks> {
     options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
     options.use_hosts_file = ResolveHosts::Never;
     // The entries are the cache: with a second one behind it a retry would only meet the failure
     // it remembers.
     options.cache_size = 0;
-    builder.build().map_err(io::Error::other)
+    let servers = Servers::new(&config, &options).map_err(io::Error::other)?;
+    let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+    let resolver = builder.with_options(options).build().map_err(io::Error::other)?;
+    Ok(Asks { resolver, servers })
 }
 
 /// As the C library does, a name found here is not asked for elsewhere.

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     config::model::{self, Name},
-    upstream::{Upstream, care::Learned, endpoint::Endpoint, forward::random},
+    upstream::{Current, Upstream, care::Learned, endpoint::Endpoint, forward::random},
 };
 
 /// All checks of the process.
@@ -58,10 +58,11 @@ impl Checks {
     }
 
     /// Checks these from now on, and nothing else.
-    pub(crate) fn follow(&self, upstreams: &BTreeMap<Name, Arc<Upstream>>) {
+    pub(crate) fn follow(&self, upstreams: &BTreeMap<Name, Current>) {
         let mut running = self.running.lock();
         let mut before = std::mem::take(&mut *running);
-        for upstream in upstreams.values() {
+        let upstreams: Vec<_> = upstreams.values().map(Current::get).collect();
+        for upstream in &upstreams {
             let Some(settings) = &upstream.care.health else { continue };
             // Nothing is sent to those without a weight.
             let serving = upstream.endpoints.iter().zip(&upstream.weights);
@@ -75,7 +76,7 @@ impl Checks {
         // Before anything is forgotten, so that nobody enters a result afterwards.
         drop(before);
         drop(running);
-        for upstream in upstreams.values().filter(|upstream| upstream.care.health.is_none()) {
+        for upstream in upstreams.iter().filter(|upstream| upstream.care.health.is_none()) {
             upstream.unchecked();
         }
     }

@@ -45,15 +45,18 @@ pub(super) const AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"), "
 pub(super) async fn check(endpoint: &Endpoint, settings: &model::Health) -> Outcome {
     let due = Instant::now() + settings.timeout;
     let question = Question { endpoint, settings };
-    let dialled = match timeout_at(due, dial(endpoint, question.wants())).await {
-        Ok(Ok(dialled)) => dialled,
-        // No descriptor was left: taking the endpoint out would not help.
-        Ok(Err(error)) if error.reason() == Reason::Overloaded => {
-            return Outcome::Unasked(question.why(&error));
-        }
-        Ok(Err(error)) => return Outcome::Bad(Bad(question.why(&error))),
-        Err(_) => return Outcome::Bad(Bad::new("timeout: no connection in time")),
-    };
+    let dialled =
+        match timeout_at(due, dial(endpoint, question.wants(), endpoint.shape.connect_timeout))
+            .await
+        {
+            Ok(Ok(dialled)) => dialled,
+            // No descriptor was left: taking the endpoint out would not help.
+            Ok(Err(error)) if error.reason() == Reason::Overloaded => {
+                return Outcome::Unasked(question.why(&error));
+            }
+            Ok(Err(error)) => return Outcome::Bad(Bad(question.why(&error))),
+            Err(_) => return Outcome::Bad(Bad::new("timeout: no connection in time")),
+        };
     match question.ask(dialled, due).await {
         Ok(()) => Outcome::Good,
         Err(bad) => Outcome::Bad(bad),

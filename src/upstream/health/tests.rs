@@ -18,6 +18,10 @@ use tokio::{
 
 use super::probe::{self, Outcome};
 use crate::{
+    auth::{
+        oidc::logins::Logins,
+        password::{Limits, Passwords},
+    },
     config::{self, Input},
     layers::custom::Registry,
     runtime::{self, Context, Runtime},
@@ -36,6 +40,13 @@ fn context() -> Context {
         resolver: Resolver::with_nameserver(Handle::current(), "127.0.0.1:1".parse().unwrap())
             .unwrap(),
         secret: Arc::new([0; 32]),
+        nonces: Arc::default(),
+        issuers: Arc::default(),
+        passwords: Arc::new(Passwords::new(
+            Limits::for_cores(std::num::NonZeroUsize::MIN),
+            tokio::runtime::Handle::current(),
+        )),
+        logins: Arc::new(Logins::new(Handle::current())),
     }
 }
 
@@ -68,7 +79,7 @@ async fn check(endpoint: impl Display, settings: &str) -> Outcome {
     let text = format!(
         "app: {{ endpoints: [\"{endpoint}\"], health: {{ every: 1s, timeout: 500ms, {settings} }} }}"
     );
-    check_upstream(&compile(&text, None, &context()).upstreams["app"]).await
+    check_upstream(&compile(&text, None, &context()).upstreams["app"].get()).await
 }
 
 /// Why a check was bad.

@@ -57,52 +57,89 @@ pub(super) fn take(buffer: &mut BytesMut, method: &Method) -> Result<Option<Head
         begin..begin + bytes.len()
     };
     let mut response = http::Response::new(());
-    let places: smallvec::SmallVec<[_; 16]> = answer
-        .headers
-        .iter()
-        .map(|field| (HeaderName::from_bytes(field.name.as_bytes()), place(field.value)))
-        .collect();
-    let bytes = buffer.split_to(length).freeze();
     let headers = response.headers_mut();
-    headers.reserve(places.len());
-    for (name, place) in places {
-        let name = name.map_err(|_| Cause::Malformed(httparse::Error::HeaderName))?;
-        let value = HeaderValue::from_maybe_shared(bytes.slice(place))
+    headers.reserve(answer.headers.len());
+    let mut noted = Noted::default();
+    let mut places: smallvec::SmallVec<[_; 16]> = smallvec::SmallVec::new();
+    for field in &*answer.headers {
+        places.push((place(field.name.as_bytes()), place(field.value)));
+    }
+    let bytes = buffer.split_to(length).freeze();
+    for (name, value) in &places {
+        let name = HeaderName::from_bytes(&bytes[name.clone()])
+            .map_err(|_| Cause::Malformed(httparse::Error::HeaderName))?;
+        let value = HeaderValue::from_maybe_shared(bytes.slice(value.clone()))
             .map_err(|_| Cause::Malformed(httparse::Error::HeaderValue))?;
-        headers.append(name, value);
+        if !noted.takes(&name, &value) {
+            headers.append(name, value);
+        }
     }
     *response.status_mut() = status;
     *response.version_mut() = version;
     if let Some(reason) = reason {
         response.extensions_mut().insert(reason);
     }
-    let framing = framing(method, status, response.headers())?;
-    let keep = keeps(version, response.headers()) && framing != Framing::UntilClose;
+    let framing = noted.framing(method, status)?;
+    let keep = noted.keeps(version, response.headers()) && framing != Framing::UntilClose;
     Ok(Some(Head { response, framing, keep }))
 }
 
-/// RFC 9112 section 6.3. What contradicts itself is refused by `upstream/incoming`, which sees the
-/// head next.
-fn framing(method: &Method, status: StatusCode, fields: &HeaderMap) -> Result<Framing, Cause> {
-    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    if bodiless || status.is_informational() || *method == Method::HEAD {
-        return Ok(Framing::Length(0));
-    }
-    if fields.contains_key(TRANSFER_ENCODING) {
-        return Ok(Framing::chunked());
-    }
-    let Some(length) = fields.get(CONTENT_LENGTH) else { return Ok(Framing::UntilClose) };
-    let length = length.to_str().ok().and_then(|length| length.parse().ok());
-    length.map(Framing::Length).ok_or(Cause::Malformed(httparse::Error::HeaderValue))
+/// What the fields say of where an answer ends and what becomes of its connection: noted while they are
+/// read, which is cheaper than to look for each of them.
+#[derive(Default)]
+struct Noted {
+    chunked: bool,
+    /// The first `Content-Length`; nothing in it if it is no number.
+    length: Option<Option<u64>>,
+    stays: bool,
+    goes: bool,
+    /// `Connection` says something else, or more.
+    more: bool,
 }
 
-/// RFC 9112 section 9.3.
-fn keeps(version: Version, fields: &HeaderMap) -> bool {
-    let Some(connection) = fields.get(CONNECTION) else { return version == Version::HTTP_11 };
-    match connection.as_bytes() {
-        b"keep-alive" => true,
-        b"close" => false,
-        _ if has_token(fields, &CONNECTION, "close") => false,
-        _ => version == Version::HTTP_11 || has_token(fields, &CONNECTION, "keep-alive"),
+// === impl Noted ===
+
+impl Noted {
+    /// Notes a field; whether that was all there is to it. Nearly every answer says that its connection
+    /// stays, and nobody else wants to know.
+    fn takes(&mut self, name: &HeaderName, value: &HeaderValue) -> bool {
+        if *name == CONNECTION {
+            match value.as_bytes() {
+                b"keep-alive" => self.stays = true,
+                b"close" => self.goes = true,
+                _ => {
+                    self.more = true;
+                    return false;
+                }
+            }
+            return true;
+        }
+        if *name == CONTENT_LENGTH {
+            let length = || value.to_str().ok().and_then(|length| length.parse().ok());
+            self.length.get_or_insert_with(length);
+        }
+        self.chunked |= *name == TRANSFER_ENCODING;
+        false
+    }
+
+    /// RFC 9112 section 6.3. What contradicts itself is refused by `upstream/incoming`, which sees the
+    /// head next.
+    fn framing(&self, method: &Method, status: StatusCode) -> Result<Framing, Cause> {
+        let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        if bodiless || status.is_informational() || *method == Method::HEAD {
+            return Ok(Framing::Length(0));
+        }
+        if self.chunked {
+            return Ok(Framing::chunked());
+        }
+        let Some(length) = self.length else { return Ok(Framing::UntilClose) };
+        length.map(Framing::Length).ok_or(Cause::Malformed(httparse::Error::HeaderValue))
+    }
+
+    /// RFC 9112 section 9.3.
+    fn keeps(&self, version: Version, fields: &HeaderMap) -> bool {
+        let says = |token| self.more && has_token(fields, &CONNECTION, token);
+        let stays = || version == Version::HTTP_11 || self.stays || says("keep-alive");
+        !self.goes && !says("close") && stays()
     }
 }

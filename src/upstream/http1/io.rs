@@ -70,9 +70,18 @@ impl Io {
     /// socket has become readable.
     pub(super) fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
-        let mut buf = ReadBuf::new(&mut byte);
-        let mut cx = Context::from_waker(noop_waker_ref());
-        Pin::new(self).poll_read(&mut cx, &mut buf).is_pending()
+        let read = match self {
+            // Asking a socket without TLS needs no waker, and nothing has to be noted for one.
+            Self::Tcp(socket) => socket.try_read(&mut byte),
+            Self::Unix(socket) => socket.try_read(&mut byte),
+            Self::TcpTls(_) | Self::UnixTls(_) => {
+                let mut cx = Context::from_waker(noop_waker_ref());
+                return Pin::new(self)
+                    .poll_read(&mut cx, &mut ReadBuf::new(&mut byte))
+                    .is_pending();
+            }
+        };
+        read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 }
 

@@ -34,7 +34,10 @@ pub(crate) use self::{
     io::{Io, Socket},
 };
 use self::{head::Head, request::Upload};
-use super::tls;
+use super::{
+    attempt::{self, Cause as _},
+    tls,
+};
 use crate::{
     body::BoxError,
     error::{Error, Reason},
@@ -65,7 +68,7 @@ pub(crate) struct Connection {
 pub(crate) struct Sending {
     /// `None` once it is over.
     connection: Option<Box<Connection>>,
-    /// Without its body, for another try. Boxed, so that this is small: it is moved a few times.
+    /// Without its body, for another try.
     request: Option<Box<Request>>,
     method: Method,
     interim: Interim,
@@ -78,14 +81,7 @@ pub(crate) struct Sending {
 pub(crate) type Sent = Result<http::Response<Answer>, Failed>;
 
 /// A request that failed.
-#[derive(Debug)]
-pub(crate) struct Failed {
-    pub(crate) cause: Cause,
-    /// The request, if the upstream cannot have acted on it, or may do so twice.
-    pub(crate) again: Option<Box<Request>>,
-    /// Nothing of it has left.
-    pub(crate) unsent: bool,
-}
+type Failed = attempt::Failed<Cause>;
 
 /// Why a connection cannot be used any more.
 #[derive(Debug)]
@@ -136,7 +132,7 @@ impl Connection {
     /// Sends a request, with what is done with its interim answers. `own` adds fields to its head.
     pub(crate) fn send(
         mut self: Box<Self>,
-        mut request: Request,
+        mut request: Box<Request>,
         interim: Interim,
         own: impl FnOnce(&mut Vec<u8>),
     ) -> Sending {
@@ -145,7 +141,7 @@ impl Connection {
             has_body: self.upload.is_some(),
             method: request.method().clone(),
             connection: Some(self),
-            request: Some(Box::new(request)),
+            request: Some(request),
             interim,
             heard: false,
         }
@@ -270,9 +266,8 @@ pub(crate) fn is_idempotent(method: &Method) -> bool {
 
 // === impl Cause ===
 
-impl Cause {
-    /// The reason word of it.
-    pub(crate) fn reason(&self) -> Reason {
+impl attempt::Cause for Cause {
+    fn reason(&self) -> Reason {
         match self {
             Self::Io(error) if tls::proxy_status(error).is_some() => Reason::UpstreamTls,
             Self::Io(_) | Self::Closed(_) => Reason::UpstreamReset,
@@ -281,6 +276,10 @@ impl Cause {
             Self::Refused(error) => error.reason(),
             Self::Body(_) => Reason::BadBody,
         }
+    }
+
+    fn refusal(self) -> Result<Error, Self> {
+        if let Self::Refused(error) = self { Ok(error) } else { Err(self) }
     }
 }
 

@@ -52,13 +52,13 @@ pub(super) fn begin(
         write_field(text, name, value);
     }
     own(text);
-    let announced = request.headers().contains_key(CONTENT_LENGTH);
+    let announced = || request.headers().contains_key(CONTENT_LENGTH);
     match &upload {
         // Methods that mean to send something say that it is nothing (RFC 9110 section 8.6).
-        None if !announced && expects_body(request.method()) => {
+        None if expects_body(request.method()) && !announced() => {
             write_length(text, 0);
         }
-        Some(Upload { framing: Framing::Length(length), .. }) if !announced => {
+        Some(Upload { framing: Framing::Length(length), .. }) if !announced() => {
             write_length(text, *length);
         }
         Some(Upload { framing: Framing::Chunked, .. }) => {

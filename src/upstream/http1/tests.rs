@@ -30,7 +30,7 @@ fn pair() -> (Box<Connection>, UnixStream) {
 fn send(connection: Box<Connection>, mut request: Request) -> Sending {
     let exchange = Arc::new(Exchange::new(head()));
     let interim = expect::prepare(&mut request, &exchange);
-    connection.send(request, interim, |_| ())
+    connection.send(Box::new(request), interim, |_| ())
 }
 
 fn request(method: Method, body: Body) -> Request {
@@ -145,12 +145,15 @@ async fn a_body_of_another_length_than_announced_fails_the_request() {
 
 #[tokio::test]
 async fn a_connection_is_kept_only_after_a_clean_end() {
-    let kept: [&[u8]; 5] = [
+    let kept: [&[u8]; 8] = [
         b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi",
         b"HTTP/1.1 204 No Content\r\n\r\n",
         b"HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\n",
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
         b"HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\nconnection: x, Keep-Alive\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\nconnection: keep-alive\r\nconnection: x\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nconnection: x\r\ncontent-length: 0\r\n\r\n",
     ];
     for answer in kept {
         let text = String::from_utf8_lossy(answer).into_owned();
@@ -160,9 +163,12 @@ async fn a_connection_is_kept_only_after_a_clean_end() {
         let mut connection = answer.finish().expect(&text);
         assert!(connection.is_quiet(), "{text}");
     }
-    let closed: [&[u8]; 5] = [
+    let closed: [&[u8]; 8] = [
         b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi!",
         b"HTTP/1.1 200 OK\r\nconnection: x, Close\r\ncontent-length: 2\r\n\r\nhi",
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi",
+        b"HTTP/1.1 200 OK\r\nconnection: keep-alive\r\nconnection: Close\r\ncontent-length: 2\r\n\r\nhi",
+        b"HTTP/1.0 200 OK\r\nconnection: x\r\ncontent-length: 2\r\n\r\nhi",
         b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nhi",
         b"HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\n",
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nx",

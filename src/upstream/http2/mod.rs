@@ -29,7 +29,8 @@ use tokio::{
     sync::OwnedSemaphorePermit,
 };
 
-pub(crate) use self::{answer::Answer, sending::Failed};
+pub(crate) use self::answer::Answer;
+use super::attempt;
 use crate::{
     body::BoxError,
     error::{Error, Reason},
@@ -162,9 +163,8 @@ impl Drop for Place {
 
 // === impl Cause ===
 
-impl Cause {
-    /// The reason word of it.
-    pub(crate) fn reason(&self) -> Reason {
+impl attempt::Cause for Cause {
+    fn reason(&self) -> Reason {
         match self {
             // h2 has found something that may not be.
             Self::Stream(error) if error.is_library() => Reason::BadResponse,
@@ -174,6 +174,12 @@ impl Cause {
         }
     }
 
+    fn refusal(self) -> Result<Error, Self> {
+        if let Self::Refused(error) = self { Ok(error) } else { Err(self) }
+    }
+}
+
+impl Cause {
     /// Whether the upstream says that it has not acted on the request (RFC 9113 section 8.7).
     fn is_unprocessed(&self) -> bool {
         let Self::Stream(error) = self else { return false };

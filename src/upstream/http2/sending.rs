@@ -13,8 +13,8 @@ use http_body::Body as _;
 use super::{Answer, Cause, Lease, Place, check, upload::Upload};
 use crate::{
     body::Body,
-    layers::{Request, expect::Interim},
-    upstream::http1::is_idempotent,
+    layers::{self, Request, expect::Interim},
+    upstream::{attempt, http1::is_idempotent},
 };
 
 /// A request on its way.
@@ -36,14 +36,7 @@ pub(crate) struct Sending {
 pub(crate) type Sent = Result<http::Response<Answer>, Failed>;
 
 /// A request that failed.
-#[derive(Debug)]
-pub(crate) struct Failed {
-    pub(crate) cause: Cause,
-    /// The request, if the upstream has not acted on it.
-    pub(crate) again: Option<Box<Request>>,
-    /// Nothing of it has left.
-    pub(crate) unsent: bool,
-}
+type Failed = attempt::Failed<Cause>;
 
 // === impl Lease ===
 
@@ -61,7 +54,7 @@ impl Lease {
         add_length(&mut request);
         let waits = self.place.is_last(&self.sender);
         let may_repeat = request.body().is_empty() && is_idempotent(request.method());
-        let spare = may_repeat.then(|| copy(&request));
+        let spare = may_repeat.then(|| Box::new(layers::copy(&request, Body::empty())));
         let (head, body) = request.into_parts();
         let empty = body.is_empty();
         let sent = self.sender.send_request(http::Request::from_parts(head, ()), empty);
@@ -89,16 +82,6 @@ fn add_length(request: &mut Request) {
     if (length > 0 || expected) && !request.headers().contains_key(CONTENT_LENGTH) {
         request.headers_mut().insert(CONTENT_LENGTH, length.into());
     }
-}
-
-/// The head of a request.
-fn copy(request: &Request) -> Box<Request> {
-    let mut copy = Request::new(Body::empty());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    *copy.headers_mut() = request.headers().clone();
-    Box::new(copy)
 }
 
 // === impl Sending ===

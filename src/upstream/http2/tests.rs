@@ -23,7 +23,10 @@ use crate::{
     error::Reason as Word,
     layers::{Request, expect::Interim},
     telemetry::{exchange::Exchange, testing::head},
-    upstream::http2::sending::{Sending, Sent},
+    upstream::{
+        attempt::Cause as _,
+        http2::sending::{Sending, Sent},
+    },
 };
 
 type Asked = (http::Request<RecvStream>, SendResponse<Bytes>);

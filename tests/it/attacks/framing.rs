@@ -1241,6 +1241,8 @@ fn row_26_an_http2_body_that_is_not_as_long_as_it_says() {
             h2.exchange(request.body(()).unwrap(), body.as_bytes(), None).await
         });
         match outcome {
+            // Refused by its head, before the client has sent the rest.
+            Err(error) if error.to_string().contains("inactive stream") => {}
             Err(error) => {
                 assert_eq!(error.reason(), Some(h2::Reason::PROTOCOL_ERROR), "{length:?} {error}")
             }

@@ -8,6 +8,7 @@ mod load;
 mod outlier;
 mod retry;
 mod retry_bodies;
+mod retry_copies;
 mod sticky;
 
 use std::sync::{

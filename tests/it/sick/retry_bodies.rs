@@ -71,11 +71,12 @@ fn a_put_is_sent_again_with_its_body_and_a_list_of_methods_is_all_there_is() {
 }
 
 #[test]
-fn what_is_too_long_or_of_unknown_length_is_sent_once() {
+fn what_is_too_long_is_sent_once() {
     for (fields, body, tries) in [
         ("Content-Length: 10", "0123456789", 2),
         ("Content-Length: 11", "0123456789a", 1),
-        ("Transfer-Encoding: chunked", "2\r\nhi\r\n0\r\n\r\n", 1),
+        ("Transfer-Encoding: chunked", "a\r\n0123456789\r\n0\r\n\r\n", 2),
+        ("Transfer-Encoding: chunked", "b\r\n0123456789a\r\n0\r\n\r\n", 1),
         ("Content-Length: 0", "", 2),
     ] {
         let (upstream, seen) = remembers();
@@ -86,7 +87,7 @@ fn what_is_too_long_or_of_unknown_length_is_sent_once() {
         assert_eq!(client.response().status, if tries == 2 { 200 } else { 503 }, "{fields}");
         let seen = seen.lock();
         assert_eq!(seen.len(), tries, "{fields}");
-        let sent = if fields.starts_with('T') { "hi" } else { body };
+        let sent = body.split("\r\n").nth(1).unwrap_or(body);
         assert!(seen.iter().all(|request| request.body == sent.as_bytes()), "{seen:?}");
     }
 }

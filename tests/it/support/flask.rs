@@ -2,9 +2,12 @@
 
 use std::{net::SocketAddr, process::Command, sync::LazyLock};
 
-use super::process::Process;
+use rustix::process::Signal;
+
+use super::{process::Process, wait::DEADLINE};
 
 const APP: &str = include_str!("flask_app.py");
+const AUTH: &str = include_str!("auth_app.py");
 
 static PYTHON: LazyLock<String> = LazyLock::new(|| {
     for python in ["python3", "/usr/bin/python3"] {
@@ -25,18 +28,50 @@ pub(crate) fn python() -> &'static str {
 pub(crate) struct Flask {
     process: Process,
     address: SocketAddr,
+    app: &'static str,
 }
 
 impl Flask {
     /// Starts it on a free port.
     #[track_caller]
     pub(crate) fn start() -> Self {
-        let mut command = Command::new(python());
-        command.args(["-u", "-c", APP]);
-        let mut process = Process::start(command, "python3-flask");
-        let address =
-            process.wait_for("the port", |line| line.strip_prefix("listening ")?.parse().ok());
-        Self { process, address }
+        Self::running(APP)
+    }
+
+    /// The one that says who may pass.
+    #[track_caller]
+    pub(crate) fn auth() -> Self {
+        Self::running(AUTH)
+    }
+
+    #[track_caller]
+    fn running(app: &'static str) -> Self {
+        let mut process = launch(app, 0);
+        let address = listening(&mut process);
+        Self { process, address, app }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Sends a signal; it is one process.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Starts it again where it was, after it was killed.
+    #[track_caller]
+    pub(crate) fn restart(&mut self) {
+        self.process.wait(DEADLINE);
+        self.process = launch(self.app, self.address.port());
+        assert_eq!(listening(&mut self.process), self.address);
+    }
+
+    /// What `/who` says.
+    pub(crate) fn name(&self) -> String {
+        self.process.pid().to_string()
     }
 
     /// As an upstream URL.
@@ -48,4 +83,15 @@ impl Flask {
     pub(crate) fn output(&self) -> String {
         self.process.output()
     }
+}
+
+fn launch(app: &str, port: u16) -> Process {
+    let mut command = Command::new(python());
+    command.args(["-u", "-c", app, &port.to_string()]);
+    Process::start(command, "python3-flask")
+}
+
+#[track_caller]
+fn listening(process: &mut Process) -> SocketAddr {
+    process.wait_for("the port", |line| line.strip_prefix("listening ")?.parse().ok())
 }

@@ -2,6 +2,8 @@
 
 import hashlib
 import logging
+import os
+import sys
 import time
 
 from flask import Flask, Response, jsonify, request
@@ -14,6 +16,12 @@ logging.getLogger("werkzeug").setLevel(logging.ERROR)
 @app.get("/")
 def index():
     return "hello from flask\n"
+
+
+@app.get("/who")
+def who():
+    """Which of several services this is."""
+    return str(os.getpid())
 
 
 @app.get("/data")
@@ -51,6 +59,6 @@ def events():
     return Response(generate(), mimetype="text/event-stream")
 
 
-server = make_server("127.0.0.1", 0, app, threaded=True)
+server = make_server("127.0.0.1", int(sys.argv[1]), app, threaded=True)
 print(f"listening 127.0.0.1:{server.port}", flush=True)
 server.serve_forever()

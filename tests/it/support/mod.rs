@@ -3,7 +3,11 @@
 //! and raise a panic of theirs in the test that owns them.
 
 pub(crate) mod certs;
+pub(crate) mod chromium;
 pub(crate) mod crowd;
+pub(crate) mod dnsmasq;
+pub(crate) mod etcd;
+pub(crate) mod ext_authz;
 pub(crate) mod flask;
 pub(crate) mod frames;
 pub(crate) mod gateway;
@@ -11,11 +15,17 @@ pub(crate) mod grpc;
 pub(crate) mod h2client;
 pub(crate) mod h2upstream;
 pub(crate) mod http;
+pub(crate) mod issuer;
 pub(crate) mod nginx;
+pub(crate) mod offered;
+pub(crate) mod oidc;
 pub(crate) mod prelude;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod recorder;
+pub(crate) mod redis;
+pub(crate) mod rls;
+pub(crate) mod signed;
 pub(crate) mod strict;
 pub(crate) mod tls;
 pub(crate) mod tools;

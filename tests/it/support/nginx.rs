@@ -29,6 +29,22 @@ impl Nginx {
         Self::with("", server, "http")
     }
 
+    /// All of this inside `http { }`; `ADDRESS` stands for where it shall listen, `HOME` for its directory.
+    #[track_caller]
+    pub(crate) fn http(http: &str) -> Self {
+        Self::with("", http, "whole")
+    }
+
+    /// Its own file.
+    pub(crate) fn file_path(&self) -> std::path::PathBuf {
+        self.home.path().join("nginx.conf")
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// TLS with HTTP/2 offered by ALPN.
     #[track_caller]
     pub(crate) fn tls(issued: &Issued, server: &str) -> Self {
@@ -56,8 +72,11 @@ impl Nginx {
         let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
         let address = address.expect("there is a free port");
         let file = home.path().join("nginx.conf");
-        std::fs::write(&file, configuration(home.path(), address, listen, server))
-            .expect("our own directory");
+        let text = match scheme {
+            "whole" => whole(home.path(), address, server),
+            _ => configuration(home.path(), address, listen, server),
+        };
+        std::fs::write(&file, text).expect("our own directory");
         let mut process = launch(&home);
         let up = listens(&mut process, address);
         let output = process.output();
@@ -113,8 +132,20 @@ fn listens(process: &mut Process, address: SocketAddr) -> Option<bool> {
 }
 
 fn configuration(home: &Path, address: SocketAddr, listen: &str, server: &str) -> String {
+    let server = format!(
+        "    server {{
+        listen {address} {listen};
+        root HOME/www;
+        {server}
+    }}"
+    );
+    whole(home, address, &server)
+}
+
+fn whole(home: &Path, address: SocketAddr, http: &str) -> String {
     std::fs::create_dir_all(home.join("www")).expect("our own directory");
-    let home = home.display();
+    let home = home.display().to_string();
+    let http = http.replace("ADDRESS", &address.to_string()).replace("HOME", &home);
     format!(
         "daemon off; master_process off; worker_processes 1; pid {home}/nginx.pid;
 error_log stderr warn;
@@ -125,11 +156,7 @@ http {{
     client_max_body_size 0;
     client_body_temp_path {home}/t1; proxy_temp_path {home}/t2; fastcgi_temp_path {home}/t3;
     uwsgi_temp_path {home}/t4; scgi_temp_path {home}/t5;
-    server {{
-        listen {address} {listen};
-        root {home}/www;
-        {server}
-    }}
+{http}
 }}
 "
     )

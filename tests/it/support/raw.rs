@@ -53,12 +53,19 @@ pub(crate) struct Request {
     pub(crate) body: Vec<u8>,
 }
 
+fn text(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
 // === impl Raw ===
 
 impl Raw {
     /// Runs the script on every connection. A panic of the script is raised when this is dropped.
     pub(crate) fn serve(script: impl Fn(&mut Peer) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+        Self::on(TcpListener::bind("127.0.0.1:0").expect("there is a free port"), script)
+    }
+
+    fn on(listener: TcpListener, script: impl Fn(&mut Peer) + Send + Sync + 'static) -> Self {
         let address = listener.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(Shared::default());
         let script = Arc::new(script);
@@ -90,7 +97,16 @@ impl Raw {
 
     /// Answers 200 with a fixed text.
     pub(crate) fn text(body: &str) -> Self {
-        Self::always(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()))
+        Self::always(text(body))
+    }
+
+    /// The same at this address, if it is free.
+    pub(crate) fn text_at(address: SocketAddr, body: &str) -> Option<Self> {
+        let (listener, answer) = (TcpListener::bind(address).ok()?, text(body));
+        Some(Self::on(
+            listener,
+            move |peer| while peer.request().is_some() && peer.send(&answer) {},
+        ))
     }
 
     /// Where it listens.

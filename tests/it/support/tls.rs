@@ -12,27 +12,41 @@ use super::{certs::Authority, http::Client, wait::DEADLINE};
 /// An HTTP/1.1 connection over TLS.
 #[track_caller]
 pub(crate) fn connect(address: SocketAddr, name: &str, authority: &Authority) -> Client {
-    let (tcp, session) = session(address, name, authority);
+    connect_as(address, name, authority.client(&["http/1.1"]))
+}
+
+/// The same as whoever this configuration is for.
+#[track_caller]
+pub(crate) fn connect_as(
+    address: SocketAddr,
+    name: &str,
+    config: Arc<rustls::ClientConfig>,
+) -> Client {
+    let (tcp, session) = session(address, name, config);
     Client::over_tls(tcp, session)
 }
 
 /// The certificate the server shows for a name, in DER.
 #[track_caller]
 pub(crate) fn certificate(address: SocketAddr, name: &str, authority: &Authority) -> Vec<u8> {
-    let (_, session) = session(address, name, authority);
+    let (_, session) = session(address, name, authority.client(&["http/1.1"]));
     session.conn.peer_certificates().expect("the handshake is done")[0].to_vec()
 }
 
 type Session = rustls::StreamOwned<rustls::ClientConnection, TcpStream>;
 
 #[track_caller]
-fn session(address: SocketAddr, name: &str, authority: &Authority) -> (TcpStream, Session) {
+fn session(
+    address: SocketAddr,
+    name: &str,
+    config: Arc<rustls::ClientConfig>,
+) -> (TcpStream, Session) {
     let mut tcp = TcpStream::connect_timeout(&address, DEADLINE).expect("the listener accepts");
     tcp.set_read_timeout(Some(DEADLINE)).expect("not zero");
     tcp.set_nodelay(true).expect("a TCP socket");
     let name = ServerName::try_from(name.to_owned()).expect("a valid name");
-    let mut tls = rustls::ClientConnection::new(authority.client(&["http/1.1"]), name)
-        .expect("the configuration is complete");
+    let mut tls =
+        rustls::ClientConnection::new(config, name).expect("the configuration is complete");
     tls.complete_io(&mut tcp).expect("the handshake succeeds");
     let copy = tcp.try_clone().expect("a descriptor is free");
     (copy, rustls::StreamOwned::new(tls, tcp))

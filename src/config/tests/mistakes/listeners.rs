@@ -54,7 +54,8 @@ const LISTENERS: &[Case] = &[
     (
         "listeners: { a: { address: \":443\", tls: { min_version: \"1.3\" } } }",
         &[
-            "4:43: `tls: { … }` is part of the language, but this build cannot do it yet (`tls: true`, `auto` or `dev`, with the settings in the `tls` section of the file)",
+            "4:14: listener `a` has `tls: true`, but there is no certificate (`tls: { certificates: [{ cert: …, key: … }] }`, or `tls: dev` while developing)",
+            "4:43: `min_version` is part of the language, but this build cannot do it yet",
         ],
     ),
     (
@@ -101,6 +102,64 @@ const LISTENERS: &[Case] = &[
         &["4:35: `proxy_protocol` is part of the language, but this build cannot do it yet"],
     ),
 ];
+
+const CLIENT_AUTH: &[Case] = &[
+    (
+        "listeners: { a: { address: \":443\", tls: {} } }",
+        &["4:41: `tls` in listener `a` must be true, auto, dev or false, not a map"],
+    ),
+    (
+        "listeners: { a: { address: \":443\", tls: dev } }\ntls: { client_auth: {} }",
+        &["5:21: `client_auth` of `tls` has no `ca`"],
+    ),
+    (
+        "listeners: { a: { address: \":443\", tls: dev } }\ntls: { client_auth: { mode: want, ca: x } }",
+        &[
+            "5:29: `mode` in `client_auth` of `tls` must be one of `none`, `optional`, `require`, not `want`",
+        ],
+    ),
+    (
+        "listeners: { a: { address: \":443\", tls: { client_auth: { mode: optional } } } }",
+        &["4:56: `client_auth` of `tls` of listener `a` has no `ca`"],
+    ),
+    (
+        "listeners: { a: { address: \":443\", tls: dev } }\ntls: { client_auth: require }",
+        &["5:21: `client_auth` of `tls` must be a map, not `require`"],
+    ),
+    (
+        "listeners: { a: { address: \":443\", tls: dev } }\ntls: { client_auth: { ca: x, crls: y } }",
+        &["5:30: unknown key `crls` in `client_auth` of `tls` (did you mean `crl`?)"],
+    ),
+];
+
+#[test]
+fn client_auth() {
+    check(CLIENT_AUTH);
+    let asked = "listeners: { a: { address: \":443\", tls: dev } }\ntls: { client_auth: ";
+    for good in ["none", "{ mode: none }", "{ ca: x }", "{ mode: optional, ca: x, crl: y }"] {
+        let loaded = read(&with(&format!("{asked}{good} }}")));
+        let config = loaded.config.as_ref().unwrap_or_else(|| panic!("{}", loaded.render(false)));
+        assert_eq!(config.listeners["a"].client_auth.is_some(), good.contains("ca:"), "{good}");
+    }
+}
+
+#[test]
+fn a_listener_has_its_own_rules_or_those_of_the_file() {
+    let loaded = read(&with(
+        "listeners:\n  a: { address: \":1\", tls: true }\n  b: { address: \":2\", tls: { client_auth: none } }\n  \
+         c: { address: \":3\", tls: { client_auth: { mode: optional, ca: other } } }\n  d: \":4\"\n\
+         tls: { client_auth: { ca: x, crl: y }, certificates: [{ cert: c, key: k }] }",
+    ));
+    let config = loaded.config.as_ref().unwrap_or_else(|| panic!("{}", loaded.render(false)));
+    let of = |name: &str| {
+        let asked = config.listeners[name].client_auth.as_ref()?;
+        Some((asked.required, asked.ca.value.to_str()?.to_owned(), asked.crl.is_some()))
+    };
+    assert_eq!(of("a"), Some((true, "x".to_owned(), true)));
+    assert_eq!((of("b"), of("d")), (None, None));
+    // As a whole: a list of one authority says nothing of another's certificates.
+    assert_eq!(of("c"), Some((false, "other".to_owned(), false)));
+}
 
 #[test]
 fn listeners() {

@@ -1,12 +1,23 @@
 //! Every mistake: its words, its line and column, its proposal.
 
-use super::{findings, read};
+use super::{findings, read, schema::differs};
 
+mod admission;
+mod asked;
+mod authorize;
+mod discovery;
 mod files;
+mod guard;
+mod jwt;
 mod listeners;
+mod oidc;
+mod rate_limit;
 mod resilience;
 mod retry;
 mod routes;
+mod signed;
+mod stores;
+mod suite;
 mod upstreams;
 mod values;
 mod variables;
@@ -26,7 +37,9 @@ fn check(cases: &[Case]) {
 fn compare(cases: &[Case], text: impl Fn(&str) -> String) {
     let mut wrong = Vec::new();
     for (lines, expected) in cases {
-        let found = findings(&read(&text(lines)));
+        let loaded = read(&text(lines));
+        let found = findings(&loaded);
+        wrong.extend(differs(&text(lines), &loaded).map(|how| format!("{lines}\n  {how}")));
         if found != *expected {
             wrong.push(format!("{lines}\n  expected {expected:#?}\n  found {found:#?}"));
         }

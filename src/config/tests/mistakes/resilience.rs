@@ -293,7 +293,7 @@ const CHOICE: &[Case] = &[
     ),
     (
         "  b: { to: x }\nupstreams: { x: { endpoints: [\"http://a:1\", \"http://b:1\"], sticky: tg } }",
-        &["5:68: `sticky` of upstream `x` must be a map, not `tg`"],
+        &["5:68: `sticky` of upstream `x` must be a map, not «redacted»"],
     ),
     (
         "  b: { to: x }\nupstreams: { x: { endpoints: [\"http://a:1\", \"http://b:1\"], sticky: {} } }",

@@ -145,6 +145,16 @@ const RETRY: &[Case] = &[
         ],
     ),
     ("  b: { to: \"http://a:1\", retry: 2, timeouts: { request: 10s, per_try: 3s } }", &[]),
+    (
+        "  b: { to: \"http://a:1\", retry: 2, timeouts: { request: 10s, first_byte: 4s } }",
+        &[
+            "4:74: 3 tries of `first_byte` are longer than `request` in route `b` (a slow try may leave no time for the next)",
+        ],
+    ),
+    (
+        "  b: { to: \"http://a:1\", retry: 2, timeouts: { request: 10s, first_byte: 4s, per_try: 3s } }",
+        &[],
+    ),
     ("  b: { to: \"http://a:1\", retry: 2, timeouts: { request: 10s } }", &[]),
     (
         "defaults: { retry: 2, timeouts: { request: 10s, per_try: 4s } }",

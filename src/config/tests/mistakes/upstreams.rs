@@ -63,17 +63,16 @@ const UPSTREAMS: &[Case] = &[
     ("upstreams: { x: \"http://a:1\" }", &["4:14: no route uses the upstream `x`"]),
     ("upstreams: { x: [] }", &["4:17: upstream `x` has no endpoint"]),
     ("upstreams: { x: [a:1] }", &["4:18: `a:1` is not a URL (did you mean `http://a:1`?)"]),
-    ("upstreams: { x: { lb: random } }", &["4:17: upstream `x` has no `endpoints`"]),
+    (
+        "upstreams: { x: { lb: random } }",
+        &["4:17: upstream `x` has no `endpoints` (or `discover`, where they are found elsewhere)"],
+    ),
     (
         "upstreams: { x: { servers: [\"http://a:1\"] } }",
         &[
-            "4:17: upstream `x` has no `endpoints`",
+            "4:17: upstream `x` has no `endpoints` (or `discover`, where they are found elsewhere)",
             "4:19: unknown key `servers` in upstream `x` (did you mean `endpoints`?)",
         ],
-    ),
-    (
-        "upstreams: { x: { discover: { dns: { name: a } } } }",
-        &["4:19: `discover` is part of the language, but this build cannot do it yet"],
     ),
     (
         "upstreams: { x: { endpoints: \"http://a:1\", proxy_protocol: v2 } }",

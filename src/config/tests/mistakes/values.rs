@@ -22,6 +22,11 @@ const VALUES: &[Case] = &[
         &["4:60: `per_try` is longer than `request` in route `b`"],
     ),
     (
+        "  b: { to: \"http://a:1\", timeouts: { request: 1s, first_byte: 2s } }",
+        &["4:63: `first_byte` is longer than `request` in route `b`"],
+    ),
+    ("  b: { to: \"http://a:1\", timeouts: { request: 1s, connect: 2s } }", &[]),
+    (
         "  b: { to: \"http://a:1\", timeouts: 5s }",
         &[
             "4:36: `timeouts` in route `b` names an unknown policy `5s` (did you mean `{ request: 5s }`?)",

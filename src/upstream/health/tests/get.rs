@@ -55,8 +55,8 @@ async fn a_check_takes_no_connection_from_the_requests() {
         "app: {{ endpoints: [\"{url}\"], limits: {{ connections: 1 }}, health: {{ path: /, every: 2s }} }}"
     );
     let runtime = compile(&text, None, &context());
-    let upstream = &runtime.upstreams["app"];
-    let _taken = upstream.endpoints[0].permit().await.unwrap();
+    let upstream = &runtime.upstreams["app"].get();
+    let _taken = upstream.endpoints[0].permit(Duration::from_secs(1)).await.unwrap();
     assert_eq!(check_upstream(upstream).await, Outcome::Good);
 }
 
@@ -238,7 +238,7 @@ async fn over_tls_alpn_decides_and_the_certificate_counts() {
                 "app: {{ endpoints: [\"{url}\"], tls: {{ {tls} }}, health: {{ path: /up, every: 5s }} }}"
             );
             let runtime = compile(&text, None, &context());
-            async move { check_upstream(&runtime.upstreams["app"]).await }
+            async move { check_upstream(&runtime.upstreams["app"].get()).await }
         };
         let root = ca.file().value;
         let good = checked(format!("ca: \"{}\"", root.display())).await;

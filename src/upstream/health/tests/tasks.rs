@@ -60,7 +60,7 @@ impl Gateway {
     }
 
     fn is_in(&self) -> bool {
-        self.runtime.upstreams["app"].endpoints[0].vitals.is_in()
+        self.runtime.upstreams["app"].get().endpoints[0].vitals.is_in()
     }
 
     async fn becomes(&self, is_in: bool) {
@@ -162,7 +162,7 @@ async fn what_is_known_survives_whatever_else_changes() {
     server.says(500);
     let mut gateway = Gateway::start(&app(&server, ", unhealthy_after: 1", ""));
     gateway.becomes(false).await;
-    let before = Arc::clone(&gateway.runtime.upstreams["app"].endpoints[0]);
+    let before = Arc::clone(&gateway.runtime.upstreams["app"].get().endpoints[0]);
     for (health, more) in [
         (", unhealthy_after: 20", ""),
         (", unhealthy_after: 20", ", connect_timeout: 7s"),
@@ -171,7 +171,7 @@ async fn what_is_known_survives_whatever_else_changes() {
         gateway.reload(&app(&server, health, more));
         assert!(!gateway.is_in(), "{health}{more}");
     }
-    let now = &gateway.runtime.upstreams["app"].endpoints[0];
+    let now = &gateway.runtime.upstreams["app"].get().endpoints[0];
     assert!(!Arc::ptr_eq(&before, now) && Arc::ptr_eq(&before.vitals, &now.vitals));
 }
 

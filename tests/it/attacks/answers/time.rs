@@ -43,7 +43,7 @@ fn row_34_interim_answers_without_end() {
     });
     // The limit on the head is far away: the count is what ends it.
     let gateway = Gateway::start(&format!(
-        "{FRONT}routes: {{ app: {{ to: \"{}\", timeouts: {{ per_try: 10m, request: 10m }} }} }}\n",
+        "{FRONT}routes: {{ app: {{ to: \"{}\", timeouts: {{ first_byte: 10m, request: 10m }} }} }}\n",
         upstream.url()
     ));
     let mut client = gateway.client();

@@ -1,0 +1,190 @@
+//! `rate_limit`: how often. A running gateway knows what is left of the bucket this request belongs to;
+//! nothing is taken out of it.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, header::RETRY_AFTER};
+use tokio::time::Instant;
+
+use super::{
+    super::words::{count, few, span},
+    Answer, Step, Verdict, Walk,
+};
+use crate::{
+    auth::api_key::carrier::Carrier,
+    config::model::{
+        Cost, KeyPart, Mode, OnStoreError, Period, RateLimit, StoreSync, Stored, Window,
+    },
+    error::{Error, Reason},
+    layers::rate_limit::{cost, is_exempt},
+    limit::{Limiter, Standing, stored::Amount},
+    telemetry::clock::unix_micros,
+};
+
+/// Those that need not know who a request is from. Where there is none at all, that is said.
+pub(super) fn before_auth(walk: &mut Walk<'_>) -> Vec<Step> {
+    if walk.route.rate_limit.is_empty() {
+        return vec![Step::none("rate_limit")];
+    }
+    here(walk, false)
+}
+
+/// Those that do.
+pub(super) fn after_auth(walk: &mut Walk<'_>) -> Vec<Step> {
+    here(walk, true)
+}
+
+fn here(walk: &mut Walk<'_>, needs_identity: bool) -> Vec<Step> {
+    let limits = walk.route.rate_limit.iter().enumerate();
+    let here = limits.filter(|(_, limit)| limit.needs_identity() == needs_identity);
+    here.map(|(number, limit)| one(walk, number, limit)).collect()
+}
+
+fn one(walk: &mut Walk<'_>, number: usize, limit: &Arc<RateLimit>) -> Step {
+    let flows = limit.windows.iter().find(|it| matches!(it.period, Period::Every(_)));
+    let burst = flows.map_or_else(String::new, |it| format!(", {} at once", it.burst));
+    let key = parts(&limit.key);
+    let what = format!("{}: {}{burst} by {key}", limit.policy, windows(limit));
+    // Where several stand in a list, each is told by its own line.
+    let named = format!("rate_limit.{}", limit.policy);
+    let named = if walk.written(&named).is_empty() { "rate_limit" } else { &named };
+    let mut step = Step::of("rate_limit", what, walk.written(named));
+    if limit.mode == Mode::Shadow {
+        step = step.say("mode: shadow");
+    }
+    if let Some(stored) = &limit.stored {
+        let gateways = walk.runtime.stores.gateways(limit).get();
+        step = step.say(counted(stored, gateways)).say(meanwhile(stored, gateways));
+    }
+    if is_exempt(limit, &walk.exchange) {
+        return step.say("this request: its address is exempt");
+    }
+    let cost = cost(limit, &walk.exchange);
+    if let Cost::Answer(name) = &limit.cost {
+        step = step.say(format!("it costs what the field {name} of the answer says"));
+    } else if cost != 1 {
+        step = step.say(format!("this request: it costs {cost}"));
+    }
+    if !walk.live {
+        return step;
+    }
+    if limit.needs_identity() && !walk.known {
+        walk.not_judged.push("rate_limit: nobody knows who the request is from".to_owned());
+        return Step { verdict: Verdict::Unknown, ..step };
+    }
+    if limit.stored.is_some() {
+        return shared(walk, step, (number, limit), cost);
+    }
+    let gateways = walk.runtime.stores.gateways(limit);
+    let limiter = walk.runtime.limiters.of_route(&walk.name, number, limit, gateways);
+    standing(walk, step, limit, (&limiter, cost))
+}
+
+fn standing(
+    walk: &Walk<'_>,
+    step: Step,
+    limit: &RateLimit,
+    (limiter, cost): (&Limiter, u32),
+) -> Step {
+    let now = Instant::now();
+    let now = limiter.at(now, unix_micros(now));
+    let standings = limiter.take(limiter.key(&walk.request, &walk.exchange), 0, now);
+    judged(step, limit, &standings, cost)
+}
+
+/// What the store says of it, if it answers; it is not told that this is a request.
+fn shared(
+    walk: &mut Walk<'_>,
+    step: Step,
+    (number, limit): (usize, &Arc<RateLimit>),
+    cost: u32,
+) -> Step {
+    let stores = &walk.runtime.stores;
+    let gateways = stores.gateways(limit);
+    let limiter = walk.runtime.limiters.of_route(&walk.name, number, limit, gateways);
+    let entries = limiter.entries(&walk.request, &walk.exchange);
+    let looking = Amount { least: 0, most: 0 };
+    let said = stores.remote(&walk.name, number, limit).and_then(|remote| {
+        walk.handle.block_on(async { remote.take(&entries, looking, None).await }).ok()
+    });
+    match said {
+        Some(taken) => judged(step, limit, &taken.standings, cost),
+        None => {
+            let store = limit.store().map_or("", |name| name);
+            walk.not_judged.push(format!("rate_limit: store {store} does not answer"));
+            Step { verdict: Verdict::Unknown, ..step }
+        }
+    }
+}
+
+fn judged(step: Step, limit: &RateLimit, standings: &[Standing], cost: u32) -> Step {
+    let left: Vec<String> = standings.iter().map(|it| it.left.to_string()).collect();
+    let step = step.say(format!("this request: {} left at once", left.join(", ")));
+    let short = standings.iter().filter(|it| it.left < cost);
+    let Some(wait) = short.map(|it| it.reset).max() else { return step };
+    if limit.mode == Mode::Shadow {
+        return Step { verdict: Verdict::WouldRefuse, ..step };
+    }
+    let detail = format!("more than `{}` allows", limit.policy);
+    let error = Error::new(Reason::RateLimited, detail);
+    step.refuse(Answer::of(&error.header(RETRY_AFTER, HeaderValue::from(wait.max(1)))))
+}
+
+/// Where, and how much more than the limit may pass.
+fn counted(stored: &Stored, gateways: u32) -> String {
+    let store = &stored.store.value;
+    match stored.sync {
+        StoreSync::Exact => format!("counted in store {store}, exact: none more than that passes"),
+        StoreSync::Leased(batch) => {
+            let more = u64::from(batch.get()) * u64::from(gateways);
+            let gateways = count(gateways as usize, "gateway");
+            format!(
+                "counted in store {store}, leased up to {batch} at once: at most {more} more pass, with {gateways}"
+            )
+        }
+    }
+}
+
+fn meanwhile(stored: &Stored, gateways: u32) -> String {
+    let what = match stored.on_error {
+        OnStoreError::Allow => "all pass".to_owned(),
+        OnStoreError::Deny => format!("503 {}", Reason::LimitUnavailable.word()),
+        OnStoreError::Local if gateways == 1 => "this gateway counts".to_owned(),
+        OnStoreError::Local => format!("each gateway counts 1/{gateways} of it"),
+    };
+    format!("while that is away: {what}")
+}
+
+/// `100/min and 1000/day`.
+pub(crate) fn windows(limit: &RateLimit) -> String {
+    let all: Vec<String> = limit.windows.iter().map(window).collect();
+    all.join(" and ")
+}
+
+fn window(it: &Window) -> String {
+    let period = match it.period {
+        Period::Day => "day".to_owned(),
+        Period::Month => "month".to_owned(),
+        Period::Every(time) => match time.as_secs() {
+            1 => "s".to_owned(),
+            60 => "min".to_owned(),
+            3600 => "h".to_owned(),
+            _ => span(time),
+        },
+    };
+    format!("{}/{period}", it.limit)
+}
+
+/// What requests have in common that count together.
+pub(crate) fn parts(key: &[KeyPart]) -> String {
+    let one = |part: &KeyPart| match part {
+        KeyPart::ClientIp => "client_ip".to_owned(),
+        KeyPart::Consumer => "consumer".to_owned(),
+        KeyPart::Claim(name) => format!("claim {name}"),
+        KeyPart::Request(Carrier::Header(name)) => format!("header {name}"),
+        KeyPart::Request(Carrier::Cookie(name)) => format!("cookie {name}"),
+        KeyPart::Request(Carrier::Query(name)) => format!("query parameter {name}"),
+        KeyPart::Route => "route".to_owned(),
+    };
+    few(&key.iter().map(one).collect::<Vec<_>>())
+}

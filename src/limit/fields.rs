@@ -1,0 +1,333 @@
+//! The fields that tell clients of their limits. Nothing else knows how they look, as the draft may still
+//! change: `draft-ietf-httpapi-ratelimit-headers` in the form it has had since -09 (lists of structured
+//! fields), and the three `X-RateLimit-…` that came before it.
+
+use std::{cmp::Reverse, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::{Limiter, Standing, Told};
+use crate::config::model::{LimitHeaders, Period, RateLimit, Window};
+
+/// The type of a problem that says which limits refused.
+pub(crate) const QUOTA_EXCEEDED: &str =
+    "https://iana.org/assignments/http-problem-types#quota-exceeded";
+/// Its member with their names.
+pub(crate) const VIOLATED: &str = "violated-policies";
+
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const X_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+const DAY: u64 = 24 * 3600;
+
+/// How a policy looks, as far as that does not depend on the request.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    pub(crate) limiter: Arc<Limiter>,
+    windows: Box<[Item]>,
+    headers: LimitHeaders,
+    /// Nearly always there is one limit with one window.
+    alone: Option<Lines>,
+}
+
+/// Both fields as lines, as far as they are the same in all answers: one copy instead of eight.
+#[derive(Debug)]
+struct Lines {
+    text: Box<[u8]>,
+    /// Where in it the key goes.
+    key: Option<usize>,
+}
+
+#[derive(Debug)]
+struct Item {
+    /// What it is called.
+    name: Box<str>,
+    /// `ratelimit-policy: "name";q=100;w=60`.
+    policy: Box<str>,
+    /// `ratelimit: "name";r=`.
+    limit: Box<str>,
+    /// The field of an access log line. A name holds nothing to escape.
+    logged: Box<str>,
+    quota: u32,
+}
+
+// === impl Shown ===
+
+impl Shown {
+    /// A limit under this name.
+    pub(crate) fn new(limit: &RateLimit, name: &str, limiter: Arc<Limiter>) -> Self {
+        let several = limit.windows.len() > 1;
+        let item = |window: &Window| Item::new(name, window, several);
+        let windows: Box<[_]> = limit.windows.iter().map(item).collect();
+        let alone = match &*windows {
+            [item] if limit.headers.draft() => Some(Lines::new(item, limiter.has_public_keys())),
+            _ => None,
+        };
+        Self { limiter, windows, headers: limit.headers, alone }
+    }
+
+    /// What its windows that have refused are called.
+    pub(crate) fn violated<'a>(
+        &'a self,
+        standings: &'a [Standing],
+    ) -> impl Iterator<Item = &'a str> {
+        let both = self.windows.iter().zip(standings);
+        both.filter(|(_, standing)| standing.refused).map(|(item, _)| &*item.name)
+    }
+}
+
+// === impl Item ===
+
+impl Item {
+    fn new(name: &str, window: &Window, several: bool) -> Self {
+        let name = match several {
+            false => name.to_owned(),
+            true => format!("{name}-{}", word(window.period)),
+        };
+        let quota = window.limit.get();
+        let time = seconds(window.period).map(|time| format!(";w={time}")).unwrap_or_default();
+        Self {
+            policy: format!("{POLICY}: \"{name}\";q={quota}{time}").into(),
+            limit: format!("{LIMIT}: \"{name}\";r=").into(),
+            logged: format!(",\"rate_limit\":\"{name}\"").into(),
+            name: name.into(),
+            quota,
+        }
+    }
+}
+
+/// A window in whole seconds, the only ones there are. A month is as long as any.
+fn seconds(period: Period) -> Option<u64> {
+    match period {
+        Period::Every(time) => (time.subsec_nanos() == 0).then_some(time.as_secs()),
+        Period::Day => Some(DAY),
+        Period::Month => Some(31 * DAY),
+    }
+}
+
+/// A window as the file says it.
+pub(crate) fn word(period: Period) -> String {
+    const SECOND: Duration = Duration::from_secs(1);
+    const MINUTE: Duration = Duration::from_secs(60);
+    const HOUR: Duration = Duration::from_secs(3600);
+    match period {
+        Period::Every(SECOND) => "s".to_owned(),
+        Period::Every(MINUTE) => "min".to_owned(),
+        Period::Every(HOUR) => "h".to_owned(),
+        Period::Every(time) if time.subsec_nanos() == 0 => format!("{}s", time.as_secs()),
+        Period::Every(time) => format!("{}ms", time.as_millis()),
+        Period::Day => "day".to_owned(),
+        Period::Month => "month".to_owned(),
+    }
+}
+
+// === writing ===
+
+/// Whether the fields can be written past the map: older ones replace those of an upstream.
+pub(crate) fn can_be_late(limit: &RateLimit) -> bool {
+    !limit.headers.legacy()
+}
+
+/// Writes the fields as lines of a head.
+pub(crate) fn write(text: &mut Vec<u8>, told: &[Told]) {
+    if let [it] = told
+        && let (Some(lines), [standing]) = (&it.shown.alone, &*it.standings)
+    {
+        lines.write(text, *standing, key(it));
+    } else if write_policy(text, told) {
+        text.extend_from_slice(b"\r\n");
+        write_limit(text, told);
+        text.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Puts the fields into a map.
+pub(crate) fn insert(headers: &mut HeaderMap, told: &[Told]) {
+    for (name, write) in
+        [(POLICY, write_policy as fn(&mut Vec<u8>, &[Told]) -> bool), (LIMIT, write_limit)]
+    {
+        let mut line = Vec::with_capacity(128);
+        if !write(&mut line, told) {
+            continue;
+        }
+        let value = Bytes::from(line).slice(name.as_str().len() + 2..);
+        if let Ok(value) = HeaderValue::from_maybe_shared(value) {
+            // Those of a service behind us are members of the same list.
+            headers.append(name, value);
+        }
+    }
+    if let Some((item, standing)) = tightest(told) {
+        headers.insert(X_LIMIT, item.quota.into());
+        headers.insert(X_REMAINING, standing.left.into());
+        headers.insert(X_RESET, standing.reset.into());
+    }
+}
+
+/// Of all that is told in the older way, which can say one limit only, the one to be met first.
+fn tightest(told: &[Told]) -> Option<(&Item, &Standing)> {
+    met_first(told.iter().filter(|it| it.shown.headers.legacy()))
+}
+
+/// What the access log says: the limit that has refused, or of those that have let pass the one to be met
+/// first.
+pub(crate) fn logged(told: &[Told]) -> Option<&str> {
+    if let [it] = told
+        && let [item] = &*it.shown.windows
+    {
+        return Some(&item.logged);
+    }
+    met_first(told.iter()).map(|(item, _)| &*item.logged)
+}
+
+fn met_first<'t>(told: impl Iterator<Item = &'t Told>) -> Option<(&'t Item, &'t Standing)> {
+    told.flat_map(|it| it.shown.windows.iter().zip(&it.standings))
+        .min_by_key(|(_, standing)| (!standing.refused, standing.left, Reverse(standing.reset)))
+}
+
+/// A line without its end, if there is anything to tell.
+fn write_policy(text: &mut Vec<u8>, told: &[Told]) -> bool {
+    let mut first = true;
+    for it in told.iter().filter(|it| it.shown.headers.draft()) {
+        let key = key(it);
+        for item in &it.shown.windows {
+            next(text, &mut first, &item.policy, POLICY.as_str().len() + 2);
+            if let Some(key) = key {
+                text.extend_from_slice(&parameter(&key));
+            }
+        }
+    }
+    !first
+}
+
+/// The same of how things stand.
+fn write_limit(text: &mut Vec<u8>, told: &[Told]) -> bool {
+    let mut first = true;
+    for it in told.iter().filter(|it| it.shown.headers.draft()) {
+        let key = key(it);
+        for (item, standing) in it.shown.windows.iter().zip(&it.standings) {
+            next(text, &mut first, &item.limit, LIMIT.as_str().len() + 2);
+            text.extend_from_slice(Tail::of(*standing, key.as_ref(), &[]).text());
+        }
+    }
+    !first
+}
+
+/// The next member of a list; the first one comes with the name of the field.
+fn next(text: &mut Vec<u8>, first: &mut bool, line: &str, name: usize) {
+    if std::mem::take(first) {
+        text.extend_from_slice(line.as_bytes());
+    } else {
+        text.extend_from_slice(b", ");
+        text.extend_from_slice(&line.as_bytes()[name..]);
+    }
+}
+
+// === impl Lines ===
+
+impl Lines {
+    fn new(item: &Item, keys: bool) -> Self {
+        let mut text = item.policy.as_bytes().to_vec();
+        let key = keys.then_some(text.len() + ";pk=:".len());
+        if keys {
+            text.extend_from_slice(&parameter(b"........"));
+        }
+        text.extend_from_slice(b"\r\n");
+        text.extend_from_slice(item.limit.as_bytes());
+        Self { text: text.into(), key }
+    }
+
+    fn write(&self, text: &mut Vec<u8>, standing: Standing, key: Option<Key>) {
+        let start = text.len();
+        text.extend_from_slice(&self.text);
+        if let (Some(at), Some(key)) = (self.key, key) {
+            text[start + at..start + at + key.len()].copy_from_slice(&key);
+        }
+        text.extend_from_slice(Tail::of(standing, key.as_ref(), b"\r\n").text());
+    }
+}
+
+/// `57;t=23;pk=:AAAAAAAA:` and what follows it, written from the back.
+struct Tail {
+    text: [u8; TAIL],
+    from: usize,
+}
+
+/// Two numbers, the parameter between them, the key and the end of a line.
+const TAIL: usize = 10 + 3 + 10 + 14 + 2;
+
+/// All numbers of two digits.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
+
+// === impl Tail ===
+
+impl Tail {
+    #[inline]
+    fn of<const N: usize>(standing: Standing, key: Option<&Key>, end: &[u8; N]) -> Self {
+        let mut tail = Self { text: [0; TAIL], from: TAIL };
+        tail.put(end);
+        if let Some(key) = key {
+            tail.put(&parameter(key));
+        }
+        tail.number(standing.reset);
+        tail.put(b";t=");
+        tail.number(standing.left);
+        tail
+    }
+
+    #[inline]
+    fn put<const N: usize>(&mut self, text: &[u8; N]) {
+        let to = self.from;
+        self.from -= N;
+        self.text[self.from..to].copy_from_slice(text);
+    }
+
+    #[inline]
+    fn number(&mut self, mut number: u32) {
+        while number >= 10 {
+            self.put(&PAIRS[(number % 100) as usize]);
+            number /= 100;
+            if number == 0 {
+                return;
+            }
+        }
+        self.put(&[b'0' + number as u8]);
+    }
+
+    #[inline]
+    fn text(&self) -> &[u8] {
+        &self.text[self.from..]
+    }
+}
+
+/// What clients see of whose bucket it is.
+type Key = [u8; 8];
+
+/// `;pk=:AAAAAAAA:`.
+#[inline]
+const fn parameter(&[a, b, c, d, e, f, g, h]: &Key) -> [u8; 14] {
+    [b';', b'p', b'k', b'=', b':', a, b, c, d, e, f, g, h, b':']
+}
+
+/// Whose bucket it is, if there is more than one.
+#[inline]
+fn key(told: &Told) -> Option<Key> {
+    // 48 bits are eight letters of base64 (RFC 4648 section 4), without a rest.
+    let letters = |key: u64| {
+        [42, 36, 30, 24, 18, 12, 6, 0].map(|shift| BASE64[(key >> shift & 0x3f) as usize])
+    };
+    told.shown.limiter.public_key(told.key).map(letters)
+}
+
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -1,0 +1,121 @@
+//! `tidegate check` for programs, and with a look at what is there.
+
+use std::{fs, net::TcpListener};
+
+use serde_json::Value;
+
+use crate::support::{
+    gateway::{everything, temporary, tidegate},
+    prelude::*,
+};
+
+/// Exit code and both streams.
+#[track_caller]
+fn check(file: &str, arguments: &[&str]) -> (i32, String) {
+    let home = temporary();
+    fs::write(home.path().join("routes.yaml"), file).unwrap();
+    let all: Vec<&str> = ["check"].iter().chain(arguments).copied().collect();
+    let output = tidegate(home.path(), &all);
+    (output.status.code().unwrap_or(-1), everything(&output))
+}
+
+const WRONG: &str = "version: 1\nroutes:\n  a: { match: /x, respond: 200 }\n  b: { match: /x, respnd: 200 }\n  c: { match: /x, respond: 204 }\n";
+const WARNED: &str =
+    "version: 1\nupstreams: { u: \"http://127.0.0.1:1\" }\nroutes: { a: { respond: 200 } }\n";
+
+#[test]
+fn code_scanning_gets_sarif() {
+    let (code, said) = check(WRONG, &["--format", "sarif"]);
+    assert_eq!(code, 1, "{said}");
+    let log: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(log["version"], "2.1.0");
+    let results = log["runs"][0]["results"].as_array().unwrap();
+    let unknown =
+        results.iter().find(|it| it["message"]["text"].as_str().unwrap().contains("respnd"));
+    let unknown = unknown.unwrap_or_else(|| panic!("{log:#}"));
+    let region = &unknown["locations"][0]["physicalLocation"];
+    assert_eq!(
+        (&region["region"]["startLine"], &region["region"]["startColumn"]),
+        (&4.into(), &19.into())
+    );
+    assert_eq!(
+        (&region["artifactLocation"]["uri"], &unknown["level"]),
+        (&"routes.yaml".into(), &"error".into())
+    );
+    assert!(unknown["message"]["text"].as_str().unwrap().contains("did you mean `respond`?"));
+    // Both places of a conflict.
+    let (_, said) = check(
+        "version: 1\nroutes:\n  a: { match: /x, respond: 200 }\n  c: { match: /x, respond: 204 }\n",
+        &["--format", "sarif"],
+    );
+    let log: Value = serde_json::from_str(&said).unwrap();
+    let conflict = &log["runs"][0]["results"][0];
+    assert_eq!(conflict["relatedLocations"].as_array().unwrap().len(), 1, "{log:#}");
+    let (code, said) =
+        check("version: 1\nroutes: { a: { respond: 200 } }\n", &["--format", "sarif"]);
+    let log: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, log["runs"][0]["results"].as_array().map(Vec::len)), (0, Some(0)));
+}
+
+#[test]
+fn a_workflow_gets_annotations() {
+    let (code, said) = check(WRONG, &["--format", "github"]);
+    let line = "::error file=routes.yaml,line=4,col=19::unknown key `respnd` in route `b`%0Adid you mean `respond`?";
+    assert!(code == 1 && said.lines().any(|it| it == line), "{said}");
+    let (code, said) = check(WARNED, &["--format", "github"]);
+    assert!(code == 0 && said.starts_with("::warning file=routes.yaml,line=2,col=14::"), "{said}");
+    assert_eq!(check(WARNED, &["--format", "github", "--strict"]).0, 1);
+}
+
+#[test]
+fn what_is_named_is_looked_for() {
+    let there = TcpListener::bind("127.0.0.1:0").unwrap();
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let file = |url: &str, listener: &str| {
+        format!(
+            "version: 1\nlisteners: {{ http: \"{listener}\" }}\nroutes: {{ a: {{ to: \"{url}\" }} }}\n"
+        )
+    };
+    let good = format!("http://{}", there.local_addr().unwrap());
+    let (code, said) = check(&file(&good, "127.0.0.1:0"), &["--online"]);
+    assert!(code == 0 && said.contains(&format!("ok      upstream  {good}")), "{said}");
+    let bad = format!("http://{gone}");
+    let (code, said) = check(&file(&bad, "127.0.0.1:0"), &["--online"]);
+    for part in ["FAILED", "cannot be connected to", "routes.yaml:3:20", "1 error"] {
+        assert!(code == 1 && said.contains(part), "no {part:?}: {said}");
+    }
+    assert_eq!(check(&file(&bad, "127.0.0.1:0"), &[]).0, 0, "nothing is asked unless it is wanted");
+    // The gateway may be running.
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, said) = check(&file(&good, &address), &["--online"]);
+    assert!(code == 0 && said.contains("in use, perhaps by the gateway"), "{said}");
+    assert_eq!(check(&file(&good, &address), &["--online", "--strict"]).0, 1);
+    let (_, said) = check(&file(&bad, "127.0.0.1:0"), &["--online", "--format", "json"]);
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["online"][1]["ok"], false, "{said:#}");
+}
+
+#[test]
+fn keys_of_issuers_are_fetched() {
+    // That of RFC 8037.
+    const KEYS: &str = "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}";
+    let issuer = Raw::serve(|peer| {
+        while let Some(request) = peer.request() {
+            let found = request.head.first.contains(" /keys ");
+            let (status, body) = if found { ("200 OK", KEYS) } else { ("404 Not Found", "no") };
+            peer.send(format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+        }
+    });
+    let file = |path: &str| {
+        format!(
+            "version: 1\nlisteners: {{ http: \"127.0.0.1:0\" }}\nroutes:\n  a:\n    respond: 200\n    auth: {{ jwt: {{ issuer: x, audience: any, jwks: \"{}{path}\" }} }}\n",
+            issuer.url()
+        )
+    };
+    let (code, said) = check(&file("/none"), &["--online"]);
+    assert!(code == 1 && said.contains("it answered 404"), "{said}");
+    let (code, said) = check(&file("/keys"), &["--online"]);
+    let line = format!("ok      keys of `inline`, route a  {}/keys  1 key (", issuer.url());
+    assert!(code == 0 && said.contains(&line), "{said}");
+}
