@@ -18,6 +18,7 @@ use self::{
 
 mod decode;
 pub mod diagnostic;
+mod doubtful;
 mod fields;
 pub mod fmt;
 mod load;
@@ -30,6 +31,7 @@ mod schema;
 mod show;
 mod snapshot;
 pub(crate) mod tree;
+mod typed;
 mod vars;
 mod yaml;
 

@@ -5,10 +5,9 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    decode,
     diagnostic::Diagnostics,
     fields::{Field, Form, Grammar, INCLUDED, Need, Section, Status, TOP, Type},
-    yaml,
+    typed, yaml,
 };
 
 /// Makes definitions as they are needed.
@@ -252,7 +251,7 @@ fn words(words: &[&str]) -> Value {
     let mut all = Vec::new();
     for word in words {
         all.push(json!(word));
-        let typed = decode::plain(word);
+        let typed = typed::plain(word);
         if !typed.is_string() {
             all.push(typed);
         }
@@ -303,5 +302,5 @@ fn default_of(field: &Field) -> Option<Value> {
         return Some(field.default.into());
     }
     let read = yaml::read(field.default, 0, &mut Diagnostics::default())?;
-    Some(decode::json(&read.root))
+    Some(typed::json(&read.root))
 }

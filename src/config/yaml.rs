@@ -1,16 +1,15 @@
-//! From text to the tree, with every place. The only file that knows the crate behind the name
-//! `serde_yaml`: it is serde-saphyr, and we use the event parser it carries. Going through serde
+//! From text to the tree, with every place. With `doubtful` the only file that knows the crate behind the
+//! name `serde_yaml`: it is serde-saphyr, and we use the event parser it carries. Going through serde
 //! would lose the source text of scalars and all but the first duplicate key; from events we get
 //! both, and keep the budgets in our own hands.
 
 use std::collections::HashMap;
 
-use serde_yaml::granit_parser::{
-    Event, Options, Parser, ScalarStyle, ScanError, Span, StructureStyle, Tag,
-};
+use serde_yaml::granit_parser::{Event, Options, Parser, ScalarStyle, Span, StructureStyle, Tag};
 
 use super::{
     diagnostic::{Diagnostic, Diagnostics, Place},
+    doubtful::{self, Tabs},
     tree::{Entry, Kind, Node, Scalar},
 };
 
@@ -35,6 +34,8 @@ struct Built {
 /// A map or list whose end has not been read yet.
 struct Frame {
     open: Open,
+    /// It is written in brackets.
+    flow: bool,
     start: Place,
     anchor: usize,
     height: usize,
@@ -54,9 +55,12 @@ struct Builder<'a> {
     dropped: Vec<Place>,
     stack: Vec<Frame>,
     anchors: HashMap<usize, Built>,
+    /// What they are called.
+    names: HashMap<String, Place>,
     nodes: usize,
     copied: usize,
     documents: usize,
+    tabs: Tabs,
     root: Option<Node>,
 }
 
@@ -72,6 +76,7 @@ pub(super) struct Read {
 pub(super) fn read(text: &str, file: u32, out: &mut Diagnostics) -> Option<Read> {
     let mut options = Options::default();
     options.set_emit_comments(false);
+    options.emit_anchor_events = true;
     options.flow_nesting_limit = MAX_DEPTH + 1;
     options.block_nesting_limit = MAX_DEPTH + 1;
     let mut builder = Builder {
@@ -81,20 +86,30 @@ pub(super) fn read(text: &str, file: u32, out: &mut Diagnostics) -> Option<Read>
         dropped: Vec::new(),
         stack: Vec::new(),
         anchors: HashMap::new(),
+        names: HashMap::new(),
         nodes: 0,
         copied: 0,
         documents: 0,
+        tabs: Tabs::of(text),
         root: None,
     };
+    if let Err(fatal) = doubtful::in_text(text, file) {
+        builder.out.push(fatal);
+        return None;
+    }
     for event in Parser::new_from_str_with_options(text, options) {
         let step = match event {
             Ok((event, span)) => builder.event(event, &span),
-            Err(error) => Err(syntax_error(text, file, &error)),
+            Err(error) => Err(doubtful::syntax_error(text, file, &error)),
         };
         if let Err(fatal) = step {
             builder.out.push(fatal);
             return None;
         }
+    }
+    if let Err(fatal) = std::mem::take(&mut builder.tabs).check(file) {
+        builder.out.push(fatal);
+        return None;
     }
     let empty = Node { place: Place { file, start: 0, end: 0 }, kind: Kind::Null };
     Some(Read { root: builder.root.unwrap_or(empty), dropped: builder.dropped })
@@ -107,8 +122,9 @@ impl Builder<'_> {
         let place = self.place(span);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let tagged = self.tag(tag.as_deref(), span);
+                let tagged = self.tag(tag.as_deref(), span, true);
                 let quoted = style != ScalarStyle::Plain || tagged;
+                self.scalar(style, span, place)?;
                 self.count(place)?;
                 let kind = if !quoted && matches!(&*text, "" | "~" | "null" | "Null" | "NULL") {
                     Kind::Null
@@ -120,15 +136,16 @@ impl Builder<'_> {
                 self.finished(built, anchor)
             }
             Event::SequenceStart(style, anchor, tag) => {
-                self.tag(tag.as_deref(), span);
+                self.tag(tag.as_deref(), span, false);
                 self.open(Open::Seq(Vec::new()), style, place, anchor)
             }
             Event::MappingStart(style, anchor, tag) => {
-                self.tag(tag.as_deref(), span);
+                self.tag(tag.as_deref(), span, false);
                 self.open(Open::Map { entries: Vec::new(), key: None }, style, place, anchor)
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(place),
             Event::Alias(id) => self.alias(id, place),
+            Event::Anchor(_, name) => self.name(&name, place),
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 if self.documents > 1 {
@@ -147,17 +164,45 @@ impl Builder<'_> {
         Place { file: self.file, start: clip(range.start), end: clip(range.end.max(range.start)) }
     }
 
-    /// Tags say nothing in this language; those of YAML itself are let through. `true` when the tag
-    /// makes the scalar a string.
-    fn tag(&mut self, tag: Option<&Tag>, span: &Span) -> bool {
+    /// Tags say nothing in this language; `!!str` may say of a scalar that it is text. `true` if it does.
+    fn tag(&mut self, tag: Option<&Tag>, span: &Span, scalar: bool) -> bool {
         let Some(tag) = tag else { return false };
-        if tag.is_yaml_core_schema() {
-            return tag.is_yaml_core_schema_tag("str");
+        if scalar && tag.is_yaml_core_schema_tag("str") {
+            return true;
         }
         let place = self.place(&span.tag_span().unwrap_or(*span));
         let message = format!("the tag `{}` means nothing here", tag.original());
         self.out.push(Diagnostic::error(place, message).help("take it away"));
         false
+    }
+
+    fn name(&mut self, name: &str, place: Place) -> Result<(), Diagnostic> {
+        doubtful::anchor(self.text, name, place)?;
+        match self.names.insert(name.to_owned(), place) {
+            Some(first) => {
+                let message = format!("the anchor `{name}` is written twice");
+                Err(Diagnostic::error(place, message).label("again here").and(first, "first here"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What is doubtful about the way a scalar is written.
+    fn scalar(&mut self, style: ScalarStyle, span: &Span, place: Place) -> Result<(), Diagnostic> {
+        let range = place.start as usize..place.end as usize;
+        match style {
+            ScalarStyle::Plain => {
+                return match self.stack.last().is_some_and(|frame| frame.flow) {
+                    true => doubtful::in_brackets(self.text, place),
+                    false => Ok(()),
+                };
+            }
+            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => self.tabs.allow(range),
+            ScalarStyle::Literal | ScalarStyle::Folded => {
+                self.tabs.allow_block(self.text, range, span.start.col());
+            }
+        }
+        Ok(())
     }
 
     fn count(&mut self, place: Place) -> Result<(), Diagnostic> {
@@ -183,14 +228,18 @@ impl Builder<'_> {
         // A block has no bracket of its own; its place is that of what it holds.
         let end = if style == StructureStyle::Block { place.start } else { place.end };
         let start = Place { end, ..place };
-        self.stack.push(Frame { open, start, anchor, height: 0, cost: NODE_COST });
+        let flow = style == StructureStyle::Flow;
+        self.stack.push(Frame { open, flow, start, anchor, height: 0, cost: NODE_COST });
         Ok(())
     }
 
     fn close(&mut self, end: Place) -> Result<(), Diagnostic> {
-        let Some(Frame { open, mut start, anchor, height, cost }) = self.stack.pop() else {
+        let Some(Frame { open, flow, mut start, anchor, height, cost }) = self.stack.pop() else {
             return Ok(());
         };
+        if flow {
+            self.tabs.allow(start.start as usize..end.end as usize);
+        }
         let kind = match open {
             Open::Seq(items) => {
                 widen(&mut start, items.last().map(|item| item.place), end);
@@ -249,7 +298,14 @@ impl Builder<'_> {
                     }
                     entries.push(Entry { key: name, key_place, value: node });
                 }
-                None => *key = Some(key_text(node, self.out)),
+                None => {
+                    let lines = &self.text[node.place.start as usize..node.place.end as usize];
+                    if lines.contains(['\n', '\r']) {
+                        let message = "a key must stand on one line";
+                        self.out.push(Diagnostic::error(node.place, message));
+                    }
+                    *key = Some(key_text(node, self.out));
+                }
             },
         }
         Ok(())
@@ -299,7 +355,7 @@ impl Builder<'_> {
     }
 }
 
-fn too_deep(place: Place) -> Diagnostic {
+pub(super) fn too_deep(place: Place) -> Diagnostic {
     Diagnostic::error(place, format!("more than {MAX_DEPTH} levels of maps and lists"))
 }
 
@@ -313,6 +369,10 @@ fn widen(place: &mut Place, last: Option<Place>, end: Place) {
 fn key_text(node: Node, out: &mut Diagnostics) -> (String, Place) {
     match node.kind {
         Kind::Scalar(scalar) => (scalar.text, node.place),
+        Kind::Null if node.place.start >= node.place.end => {
+            out.push(Diagnostic::error(node.place, "a key is missing here"));
+            (String::new(), node.place)
+        }
         Kind::Null => ("null".to_owned(), node.place),
         Kind::Seq(_) | Kind::Map(_) => {
             let message = format!("a key must be text, not {}", node.shown());
@@ -320,48 +380,4 @@ fn key_text(node: Node, out: &mut Diagnostics) -> (String, Place) {
             (format!("key at byte {}", node.place.start), node.place)
         }
     }
-}
-
-/// A syntax error. A tab in the indentation is found by our own eyes: the parser reports it
-/// somewhere else, in other words.
-fn syntax_error(text: &str, file: u32, error: &ScanError) -> Diagnostic {
-    let marker = error.marker();
-    let mut at = marker.byte_offset().unwrap_or(text.len()).min(text.len());
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    let place = |start: usize, end: usize| Place {
-        file,
-        start: u32::try_from(start).unwrap_or(u32::MAX),
-        end: u32::try_from(end).unwrap_or(u32::MAX),
-    };
-    if let Some(tab) = tab_in_indentation(text, marker.line() + 1) {
-        return Diagnostic::error(place(tab, tab + 1), "a tab in the indentation")
-            .help("YAML indents with spaces only");
-    }
-    let info = error.info();
-    if info.contains("recursion limit") {
-        return too_deep(place(at, at));
-    }
-    if at == text.len() {
-        // The end of a half-written file: show its last line that says something.
-        at = text.trim_end().len();
-        let found = Diagnostic::error(place(at, at), format!("not YAML: {}", error.info()));
-        return found.label("the file ends here");
-    }
-    let end = at + text[at..].chars().next().map_or(0, char::len_utf8);
-    Diagnostic::error(place(at, end), format!("not YAML: {}", error.info()))
-}
-
-/// The first tab before the first word of a line, up to line `last`.
-fn tab_in_indentation(text: &str, last: usize) -> Option<usize> {
-    let mut start = 0;
-    for line in text.split_inclusive('\n').take(last) {
-        let indent = &line[..line.len() - line.trim_start_matches([' ', '\t']).len()];
-        if let Some(tab) = indent.find('\t').filter(|_| !line.trim().is_empty()) {
-            return Some(start + tab);
-        }
-        start += line.len();
-    }
-    None
 }

@@ -16,11 +16,7 @@ use super::{
     tree::{Kind, Node},
 };
 
-pub(super) use self::{
-    reader::Reader,
-    routes::{json, plain},
-    units::show_size,
-};
+pub(super) use self::{reader::Reader, units::show_size};
 use self::{
     reader::{Fields, Owner},
     records::{Defaults, Policies},

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use super::{
     super::{
@@ -12,7 +12,8 @@ use super::{
             Action, CustomLayer, ErrorFormat, LayerPosition, Located, Name, PathRewrite, Route,
             StripPrefix,
         },
-        tree::{Entry, Kind, Node},
+        tree::Entry,
+        typed::json,
     },
     Context, actions, admission,
     edge::set,
@@ -208,43 +209,4 @@ fn labels(f: &Fields<'_>) -> BTreeMap<String, String> {
         }
     }
     labels
-}
-
-/// A value for somebody else's schema: plain words are typed as YAML 1.2 does.
-pub(in super::super) fn json(node: &Node) -> Value {
-    match &node.kind {
-        Kind::Null => Value::Null,
-        Kind::Seq(items) => items.iter().map(json).collect(),
-        Kind::Map(entries) => {
-            entries.iter().map(|Entry { key, value, .. }| (key.clone(), json(value))).collect()
-        }
-        Kind::Scalar(scalar) if scalar.quoted => Value::String(scalar.text.clone()),
-        Kind::Scalar(scalar) => plain(&scalar.text),
-    }
-}
-
-/// A plain word, typed.
-pub(in super::super) fn plain(text: &str) -> Value {
-    match text {
-        "true" | "True" | "TRUE" => return Value::Bool(true),
-        "false" | "False" | "FALSE" => return Value::Bool(false),
-        _ => {}
-    }
-    let digits = text.trim_start_matches(['-', '+']);
-    if digits.starts_with(|c: char| c.is_ascii_digit()) && !has_leading_zero(digits) {
-        if let Ok(number) = text.parse::<i64>() {
-            return number.into();
-        }
-        if let Ok(number) = text.parse::<u64>() {
-            return number.into();
-        }
-        if let Some(number) = text.parse().ok().and_then(Number::from_f64) {
-            return Value::Number(number);
-        }
-    }
-    Value::String(text.to_owned())
-}
-
-fn has_leading_zero(digits: &str) -> bool {
-    digits.strip_prefix('0').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }

@@ -10,10 +10,10 @@ use super::{
         fields::TEST,
         model::{Config, Expected, Located, Name, Test},
         tree::{Entry, Kind, Node, shorten},
+        typed::json,
     },
     Context, Tops, address, matches,
     reader::{Fields, Owner, Reader},
-    routes,
     slot::Slot,
 };
 use crate::{
@@ -113,7 +113,7 @@ fn caller(f: &Fields<'_>) -> Option<Caller> {
         if slot.node.entries().is_none() {
             slot.wrong("a map of claims", None);
         }
-        routes::json(slot.node)
+        json(slot.node)
     });
     if consumer.is_none() && claims.is_none() {
         return None;

@@ -81,5 +81,5 @@ fn untouched(at: usize) -> Diagnostic {
         place,
         "written in a way `fmt` does not understand; the file is left as it is",
     )
-    .help("keys after `?` and directives are such ways: write them plainly")
+    .help("a key after `?` is such a way: write it plainly")
 }

@@ -3,14 +3,13 @@
 
 use super::{
     super::{
-        decode,
         diagnostic::{Diagnostics, Place},
         fields::{
             ACCESS, ADMIN, BODY, BREAKER, DRAIN, HEALTH, LISTENER, LISTENER_LIMITS,
             LISTENER_TIMEOUTS, LOGS, METRICS, NORMALIZE, OUTLIER, POOL, REQUEST_ID, RETRY, ROUTE,
             SERVER, Section, Status, TIMEOUTS, TLS, Type, UPSTREAM, UPSTREAM_LIMITS,
         },
-        yaml,
+        typed, yaml,
     },
     Entry, Kind, Node,
 };
@@ -112,7 +111,7 @@ fn fill(entries: &mut Vec<Entry>, section: &'static Section, path: &str) {
 fn default(key: &str, text: &str) -> Option<Entry> {
     let mut value = yaml::read(text, 0, &mut Diagnostics::default())?.root;
     nowhere(&mut value);
-    debug_assert!(!decode::json(&value).is_null(), "{key}: {text}");
+    debug_assert!(!typed::json(&value).is_null(), "{key}: {text}");
     Some(Entry { key: format!("#{key}"), key_place: Place::default(), value })
 }
 

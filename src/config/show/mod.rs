@@ -178,7 +178,7 @@ impl Shown {
                     if let Some(key) = key.strip_prefix('#') {
                         let path =
                             key.split('.').fold(path.to_owned(), |it, key| format!("{it}/{key}"));
-                        built_in.insert(path, super::decode::json(value));
+                        built_in.insert(path, super::typed::json(value));
                     } else {
                         map.insert(key.clone(), self.value(value, &below(key), origins, built_in));
                     }
@@ -198,7 +198,7 @@ impl Shown {
                 if scalar.quoted || scalar.secret {
                     text.into()
                 } else {
-                    super::decode::plain(&text)
+                    super::typed::plain(&text)
                 }
             }
         }

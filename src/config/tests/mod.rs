@@ -14,6 +14,7 @@ mod rendering;
 mod resilience;
 mod schema;
 mod show;
+mod yaml;
 
 /// The variables of the tests.
 fn env(name: &str) -> Option<String> {

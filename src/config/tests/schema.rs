@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::{
     super::{
         Loaded,
-        decode::json,
         diagnostic::Diagnostics,
         schema::schema,
         tree::{Kind, Node},
+        typed::json,
         yaml,
     },
     read,
