@@ -48,11 +48,31 @@ impl Variables<'_> {
                     return;
                 }
                 let (text, secret, wrong) = self.fill(&scalar.text, 0);
-                self.raw.push((place, std::mem::replace(&mut scalar.text, text)));
+                let raw = std::mem::replace(&mut scalar.text, text);
+                self.raw.push((place, self.anchored(&raw)));
                 scalar.secret = secret;
                 out.items.extend(wrong.into_iter().map(|wrong| diagnostic(place, wrong)));
             }
         }
+    }
+
+    /// What was written, with paths of files that mean the same wherever they stand.
+    fn anchored(&self, raw: &str) -> String {
+        const FILE: &str = "${file:";
+        let (mut out, mut rest) = (String::with_capacity(raw.len()), raw);
+        while let Some(at) = rest.find(FILE) {
+            let (before, path) = rest.split_at(at + FILE.len());
+            out.push_str(before);
+            let end = closing_brace(path).unwrap_or(path.len());
+            let full = std::path::absolute(self.base.join(&path[..end])).ok();
+            let full = full.as_deref().and_then(std::path::Path::to_str);
+            // `$${file:` is no variable.
+            let literal = rest[..at].ends_with('$');
+            out.push_str(full.filter(|_| !literal).unwrap_or(&path[..end]));
+            rest = &path[end..];
+        }
+        out.push_str(rest);
+        out
     }
 
     /// The text with variables filled in, whether there were any, and what was wrong.

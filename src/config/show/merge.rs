@@ -1,15 +1,18 @@
 //! Several files as one: included ones taken in, short forms written out, and what is inherited written
 //! where it is inherited. `decode/records` does the same with values.
 
-use std::collections::HashSet;
+use std::{cell::RefCell, collections::HashSet};
 
-use super::super::{
-    load::{Role, Unit},
-    tree::{Entry, Kind, Node, Scalar},
+use super::{
+    super::{
+        load::{Role, Unit},
+        tree::{Entry, Kind, Node, Scalar},
+    },
+    levels::{anonymous, on_top},
 };
 
 /// Policies that merge, by field or by header; all others replace what is inherited.
-const RECORDS: [&str; 4] = ["timeouts", "body", "headers", "retry"];
+pub(super) const RECORDS: [&str; 4] = ["timeouts", "body", "headers", "retry"];
 /// Policies that replace.
 const CHOICES: [&str; 7] =
     ["auth", "authorize", "ip", "rate_limit", "bandwidth", "concurrency", "priority_class"];
@@ -17,15 +20,21 @@ const CHOICES: [&str; 7] =
 /// What one level after the other says, and the policies by name.
 struct World<'a> {
     units: &'a [Unit],
+    /// What URLs in routes of included files with settings of their own for upstreams are called, and what they
+    /// stand for: in one file, all URLs have the same.
+    named: RefCell<Vec<(String, Entry)>>,
 }
 
 /// All of it.
 pub(super) fn merge(units: &[Unit]) -> Node {
-    let world = World { units };
+    let world = World { units, named: RefCell::default() };
     let mut top: Vec<Entry> = Vec::new();
-    for key in ["version", "listeners", "tls", "defaults", "upstreams", "policies", "routes"] {
+    for key in
+        ["version", "listeners", "tls", "stores", "defaults", "upstreams", "policies", "routes"]
+    {
         top.extend(world.section(key));
     }
+    world.declare(&mut top);
     for key in ["logs", "metrics", "admin", "server"] {
         top.extend(world.entries(key).next().cloned());
     }
@@ -38,7 +47,8 @@ pub(super) fn merge(units: &[Unit]) -> Node {
 pub(super) fn only(root: &mut Node, route: &str) {
     let Kind::Map(top) = &mut root.kind else { return };
     top.retain(|it| {
-        matches!(it.key.as_str(), "version" | "defaults" | "upstreams" | "policies" | "routes")
+        let key = it.key.as_str();
+        matches!(key, "version" | "stores" | "defaults" | "upstreams" | "policies" | "routes")
     });
     let mut named = HashSet::new();
     for entry in top.iter_mut().filter(|entry| entry.key == "routes") {
@@ -57,6 +67,11 @@ pub(super) fn only(root: &mut Node, route: &str) {
             }
         }
         kinds.retain(|kind| !is_empty(&kind.value));
+    }
+    for entry in top.iter_mut().filter(|entry| entry.key == "stores") {
+        if let Kind::Map(stores) = &mut entry.value.kind {
+            stores.retain(|it| named.contains(&it.key));
+        }
     }
     for entry in top.iter_mut().filter(|entry| entry.key == "upstreams") {
         if let Kind::Map(upstreams) = &mut entry.value.kind {
@@ -98,7 +113,7 @@ impl<'a> World<'a> {
     fn section(&self, key: &str) -> Option<Entry> {
         let first = self.entries(key).next()?;
         let all: Vec<Entry> = match key {
-            "version" | "tls" => return Some(first.clone()),
+            "version" | "tls" | "stores" => return Some(first.clone()),
             // Upstreams that are written as a URL inherit these; all else stands where it is inherited.
             "defaults" => {
                 let upstream = self.defaults(None, "upstream")?;
@@ -116,7 +131,7 @@ impl<'a> World<'a> {
                 for unit in self.units {
                     let entries = get(&unit.root, key).and_then(|it| it.value.entries());
                     let one = |it: &Entry| Entry {
-                        value: self.thing(key, &it.value, unit),
+                        value: self.thing(key, &it.key, &it.value, unit),
                         ..it.clone()
                     };
                     all.extend(entries.unwrap_or_default().iter().map(one));
@@ -128,11 +143,11 @@ impl<'a> World<'a> {
         Some(Entry { value, ..first.clone() })
     }
 
-    fn thing(&self, key: &str, node: &Node, unit: &Unit) -> Node {
+    fn thing(&self, key: &str, name: &str, node: &Node, unit: &Unit) -> Node {
         match key {
             "listeners" => short(node, "address"),
             "upstreams" => self.upstream(node, unit),
-            _ => self.route(node, unit),
+            _ => self.route(name, node, unit),
         }
     }
 
@@ -170,7 +185,62 @@ impl<'a> World<'a> {
         }
     }
 
-    fn route(&self, node: &Node, unit: &Unit) -> Node {
+    /// Names for the URLs a route of such a file goes to.
+    fn rename(&self, route: &str, unit: &Unit, to: &mut Node) {
+        match &mut to.kind {
+            Kind::Scalar(scalar) if is_url(&scalar.text) => {
+                let url = Node { place: to.place, kind: Kind::Scalar(scalar.clone()) };
+                *to = scalar_of(&url, &self.name(route, unit, &url));
+            }
+            Kind::Map(entries) => {
+                for it in entries {
+                    if it.key == "to" {
+                        self.rename(route, unit, &mut it.value);
+                    } else if is_url(&it.key) {
+                        let url = Node { place: it.key_place, ..scalar_of(&it.value, &it.key) };
+                        it.key = self.name(route, unit, &url);
+                    }
+                }
+            }
+            Kind::Null | Kind::Scalar(_) | Kind::Seq(_) => {}
+        }
+    }
+
+    fn name(&self, route: &str, unit: &Unit, url: &Node) -> String {
+        let text = url.text().unwrap_or_default();
+        let mut named = self.named.borrow_mut();
+        if let Some((_, known)) = named.iter().find(|(known, _)| known == text) {
+            return known.key.clone();
+        }
+        let taken = |name: &str| {
+            let mut declared = self.entries("upstreams");
+            declared.any(|it| get(&it.value, name).is_some())
+                || named.iter().any(|(_, it)| it.key == name)
+        };
+        let stem: String = route.chars().take(50).collect();
+        let mut all = (1..).map(|at| format!("{stem}-to{at}"));
+        let name = all.find(|name| !taken(name)).unwrap_or_default();
+        let value = self.upstream(url, unit);
+        named.push((text.to_owned(), Entry { value, ..entry(&name, url.clone()) }));
+        name
+    }
+
+    /// Declares them.
+    fn declare(&self, top: &mut Vec<Entry>) {
+        let named: Vec<Entry> = self.named.take().into_iter().map(|(_, it)| it).collect();
+        if named.is_empty() {
+            return;
+        }
+        match top.iter_mut().find(|it| it.key == "upstreams").map(|it| &mut it.value.kind) {
+            Some(Kind::Map(known)) => known.extend(named),
+            _ => {
+                let place = named[0].value.place;
+                top.push(entry("upstreams", Node { place, kind: Kind::Map(named) }));
+            }
+        }
+    }
+
+    fn route(&self, name: &str, node: &Node, unit: &Unit) -> Node {
         let mut all: Vec<Entry> = Vec::new();
         let kinds = RECORDS.iter().chain(&CHOICES);
         let is_kind = |key: &str| RECORDS.contains(&key) || CHOICES.contains(&key);
@@ -193,6 +263,11 @@ impl<'a> World<'a> {
             all.push(entry(kind, value));
         }
         anonymous(&mut all);
+        if unit.role == Role::Included && own_upstreams(unit) {
+            for to in all.iter_mut().filter(|it| matches!(it.key.as_str(), "to" | "mirror")) {
+                self.rename(name, unit, &mut to.value);
+            }
+        }
         Node { place: node.place, kind: Kind::Map(all) }
     }
 
@@ -237,134 +312,18 @@ impl<'a> World<'a> {
     }
 }
 
-// === levels ===
-
-/// One level on top of what is inherited.
-fn on_top(kind: &str, inherited: Option<Node>, level: Node) -> Node {
-    let Some(inherited) = inherited else { return level };
-    let merges = RECORDS.contains(&kind) || kind == "upstream";
-    if !merges || level.entries().is_none() {
-        return level;
-    }
-    // `body: none` is no limit, and a level on top of that says the rest.
-    let inherited = match kind {
-        "body" if inherited.is_none_word() => short(&inherited, "max"),
-        _ => inherited,
-    };
-    if kind == "headers" { headers(inherited, &level) } else { overlay(kind, inherited, level) }
-}
-
-/// Field by field; what is no map is replaced.
-fn overlay(parent: &str, base: Node, top: Node) -> Node {
-    let place = top.place;
-    let (mut all, written) = match (base.kind, top.kind) {
-        (Kind::Map(all), Kind::Map(written)) => (all, written),
-        (_, kind) => return Node { place, kind },
-    };
-    let excluded = |key: &str| match (parent, key) {
-        ("health", "path") => Some("grpc"),
-        ("health", "grpc") => Some("path"),
-        _ => None,
-    };
-    for entry in written {
-        all.retain(|it| Some(it.key.as_str()) != excluded(&entry.key));
-        match all.iter_mut().find(|it| it.key == entry.key) {
-            None => all.push(entry),
-            Some(known) => {
-                let both = known.value.entries().is_some() && entry.value.entries().is_some();
-                let below = std::mem::replace(
-                    &mut known.value,
-                    Node { place: entry.value.place, kind: Kind::Null },
-                );
-                known.value = match both {
-                    true => overlay(&entry.key, below, entry.value),
-                    false => entry.value,
-                };
-                known.key_place = entry.key_place;
-            }
-        }
-    }
-    // What was inherited for another way of balancing.
-    let hashes = all.iter().find(|it| it.key == "lb").is_some_and(|it| it.value.is("hash"));
-    if parent == "upstream" && !hashes {
-        all.retain(|it| it.key != "hash_on");
-    }
-    Node { place, kind: Kind::Map(all) }
-}
-
-/// What a level says of a header replaces what weaker ones say of it.
-fn headers(base: Node, top: &Node) -> Node {
-    let names = |way: &Node| -> HashSet<String> {
-        let lists = way.entries().unwrap_or_default().iter();
-        lists.flat_map(|list| names_of(&list.value)).map(|name| name.to_ascii_lowercase()).collect()
-    };
-    let mut all = match base.kind {
-        Kind::Map(all) => all,
-        Kind::Null | Kind::Scalar(_) | Kind::Seq(_) => Vec::new(),
-    };
-    for entry in top.entries().unwrap_or_default() {
-        let said = names(&entry.value);
-        let Some(known) = all.iter_mut().find(|it| it.key == entry.key) else {
-            all.push(entry.clone());
-            continue;
-        };
-        let Kind::Map(lists) = &mut known.value.kind else { continue };
-        for list in lists.iter_mut() {
-            match &mut list.value.kind {
-                Kind::Map(values) => {
-                    values.retain(|it| !said.contains(&it.key.to_ascii_lowercase()))
-                }
-                Kind::Seq(items) => items.retain(|it| {
-                    !it.text().is_some_and(|name| said.contains(&name.to_ascii_lowercase()))
-                }),
-                Kind::Null | Kind::Scalar(_) => {}
-            }
-        }
-        for list in entry.value.entries().unwrap_or_default() {
-            match lists.iter_mut().find(|it| it.key == list.key).map(|it| &mut it.value.kind) {
-                None => lists.push(list.clone()),
-                Some(Kind::Map(values)) => {
-                    values.extend(list.value.entries().unwrap_or_default().iter().cloned())
-                }
-                Some(Kind::Seq(items)) => {
-                    if let Kind::Seq(more) = &list.value.kind {
-                        items.extend(more.iter().cloned());
-                    }
-                }
-                Some(Kind::Null | Kind::Scalar(_)) => {}
-            }
-        }
-    }
-    Node { place: top.place, kind: Kind::Map(all) }
-}
-
-fn names_of(list: &Node) -> Vec<&str> {
-    match &list.kind {
-        Kind::Map(values) => values.iter().map(|it| it.key.as_str()).collect(),
-        Kind::Seq(items) => items.iter().filter_map(Node::text).collect(),
-        Kind::Null | Kind::Scalar(_) => Vec::new(),
-    }
-}
-
-/// A class that goes by who a request is from means nothing on a route where nobody knows; there the inherited
-/// one is that of all others.
-fn anonymous(route: &mut [Entry]) {
-    let known = route.iter().any(|it| it.key == "auth" && !it.value.is_none_word());
-    let Some(class) = route.iter_mut().find(|it| it.key == "priority_class" && !known) else {
-        return;
-    };
-    let by = get(&class.value, "by").and_then(|it| it.value.text()).unwrap_or_default();
-    if by == "consumer" || by.starts_with("claim:") {
-        class.value = match get(&class.value, "default") {
-            Some(default) => default.value.clone(),
-            None => scalar(&class.value, "normal"),
-        };
-    }
-}
-
 // === nodes ===
 
-fn get<'a>(node: &'a Node, key: &str) -> Option<&'a Entry> {
+/// Whether a file says something of all its upstreams.
+fn own_upstreams(unit: &Unit) -> bool {
+    get(&unit.root, "defaults").is_some_and(|it| get(&it.value, "upstream").is_some())
+}
+
+fn is_url(text: &str) -> bool {
+    text.contains("://") || text.starts_with("unix:")
+}
+
+pub(super) fn get<'a>(node: &'a Node, key: &str) -> Option<&'a Entry> {
     node.entries()?.iter().find(|entry| entry.key == key)
 }
 
@@ -372,13 +331,13 @@ fn entry(key: &str, value: Node) -> Entry {
     Entry { key: key.to_owned(), key_place: value.place, value }
 }
 
-fn scalar(at: &Node, text: &str) -> Node {
+pub(super) fn scalar_of(at: &Node, text: &str) -> Node {
     let scalar = Scalar { text: text.to_owned(), quoted: false, secret: false };
     Node { place: at.place, kind: Kind::Scalar(scalar) }
 }
 
 /// A map with the one key that a value alone stands for.
-fn short(node: &Node, key: &str) -> Node {
+pub(super) fn short(node: &Node, key: &str) -> Node {
     match node.kind {
         Kind::Map(_) => node.clone(),
         _ => Node { place: node.place, kind: Kind::Map(vec![entry(key, node.clone())]) },

@@ -1,25 +1,30 @@
 //! `tidegate show`: what all files say together, as one file, with where each value was written. It is made
 //! from the trees the decoder reads, by the rules of inheritance it follows; a test loads what is shown and
-//! compares. Secrets are not in it: variables stand as they were written, and the rest is redacted.
+//! compares. Secrets are not in it: variables stand as they were written, and words for the rest (`secrets`).
 
 mod built_in;
+mod levels;
 mod merge;
 mod print;
+mod secrets;
 
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use self::secrets::Hider;
 use super::{
     diagnostic::{Place, Sources},
     load::Files,
-    tree::{Entry, Kind, Node, Scalar},
+    tree::{Entry, Kind, Node},
 };
 
 /// The files as one.
 #[derive(Debug)]
 pub(crate) struct Shown {
     root: Node,
+    /// Something stands for secrets.
+    hidden: bool,
     places: Places,
 }
 
@@ -27,18 +32,13 @@ pub(crate) struct Shown {
 #[derive(Debug)]
 struct Places {
     sources: Sources,
-    /// What stood there before variables were filled in, and whether it is a secret all the same.
-    raw: HashMap<Place, (String, bool)>,
     /// The sections that others inherit from, and what they are called.
     sections: Vec<(Place, &'static str)>,
 }
 
-/// Maps of the operator's in which credentials may stand under any name.
-const CARRIERS: [&str; 4] = ["set", "add", "headers", "query"];
-/// Words in names of what is a credential there.
-const CREDENTIALS: [&str; 8] =
-    ["auth", "authorization", "cookie", "token", "secret", "password", "key", "apikey"];
-const REDACTED: &str = "«redacted»";
+/// What stands before a file that is not all there.
+const HEAD: &str = "# Secrets that are written in the files are not shown: `redacted…` and hashes of nothing stand for them.\n\
+                    # This loads; put the secrets back before it is used.\n\n";
 
 /// Shows files that load. `built_in`: also what nobody wrote. `route`: this one, and what it names.
 pub(super) fn show(files: Files, built_in: bool, route: Option<&str>) -> Shown {
@@ -50,9 +50,11 @@ pub(super) fn show(files: Files, built_in: bool, route: Option<&str>) -> Shown {
     if built_in {
         built_in::add(&mut root, route.is_none());
     }
-    redact(&mut root, "");
     let Files { sources, raw, .. } = files;
-    Shown { root, places: Places { sources, raw, sections } }
+    let mut hider = Hider { raw: &raw, words: HashMap::new(), hidden: false };
+    hider.hide(&mut root);
+    let hidden = hider.hidden;
+    Shown { root, hidden, places: Places { sources, sections } }
 }
 
 fn sections(files: &Files) -> Vec<(Place, &'static str)> {
@@ -65,44 +67,6 @@ fn sections(files: &Files) -> Vec<(Place, &'static str)> {
         }
     }
     all
-}
-
-/// What the language does not know to be secret and most likely is.
-fn redact(node: &mut Node, parent: &str) {
-    match &mut node.kind {
-        Kind::Null => {}
-        Kind::Scalar(scalar) => redact_user(scalar),
-        Kind::Seq(items) => items.iter_mut().for_each(|item| redact(item, parent)),
-        Kind::Map(entries) => {
-            for entry in entries {
-                let name = entry.key.to_ascii_lowercase();
-                let named = name.split(['-', '_']).any(|word| CREDENTIALS.contains(&word));
-                if named && CARRIERS.contains(&parent) {
-                    conceal(&mut entry.value);
-                } else {
-                    redact(&mut entry.value, &entry.key);
-                }
-            }
-        }
-    }
-}
-
-fn conceal(node: &mut Node) {
-    match &mut node.kind {
-        Kind::Scalar(scalar) => scalar.secret = true,
-        Kind::Seq(items) => items.iter_mut().for_each(conceal),
-        Kind::Null | Kind::Map(_) => {}
-    }
-}
-
-/// `http://user:password@host`.
-fn redact_user(scalar: &mut Scalar) {
-    let Some(start) = scalar.text.find("://").map(|at| at + 3) else { return };
-    let rest = &scalar.text[start..];
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    if let Some(at) = rest[..end].rfind('@') {
-        scalar.text.replace_range(start..start + at, REDACTED);
-    }
 }
 
 // === impl Places ===
@@ -123,28 +87,6 @@ impl Places {
             None => section,
         }
     }
-
-    /// The text of a scalar as it may be seen.
-    fn text(&self, place: Place, scalar: &Scalar) -> String {
-        match self.raw.get(&place) {
-            Some((raw, false)) if scalar.secret => raw.clone(),
-            Some((raw, true)) if scalar.secret => without_defaults(raw),
-            _ if scalar.secret => REDACTED.to_owned(),
-            _ => scalar.text.clone(),
-        }
-    }
-}
-
-/// The names of variables, without what else they may be; nothing of what is no variable.
-fn without_defaults(raw: &str) -> String {
-    let Some(inner) = raw.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) else {
-        return REDACTED.to_owned();
-    };
-    match inner.split_once(":-").or_else(|| inner.split_once(":?")) {
-        Some((name, _)) if !name.contains(['{', '}']) => format!("${{{name}}}"),
-        None if !inner.contains(['{', '}']) => raw.to_owned(),
-        _ => REDACTED.to_owned(),
-    }
 }
 
 // === impl Shown ===
@@ -152,7 +94,8 @@ fn without_defaults(raw: &str) -> String {
 impl Shown {
     /// As a file, with where each value was written behind it.
     pub(crate) fn yaml(&self) -> String {
-        print::yaml(&self.root, &self.places)
+        let head = if self.hidden { HEAD } else { "" };
+        format!("{head}{}", print::yaml(&self.root, &self.places))
     }
 
     /// The same for programs: `config`, and by JSON pointer what is built in (`built_in`) and where each value
@@ -194,11 +137,14 @@ impl Shown {
             Kind::Null => Value::Null,
             Kind::Scalar(scalar) => {
                 origins.insert(path.to_owned(), self.places.origin(node.place).into());
-                let text = self.places.text(node.place, scalar);
-                if scalar.quoted || scalar.secret {
-                    text.into()
-                } else {
-                    super::typed::plain(&text)
+                let typed = super::typed::plain(&scalar.text);
+                // Elsewhere a number may be a text, and `1e3` is not `1000.0`.
+                let as_typed = ["/config/", "/claims/"].iter().any(|it| path.contains(it));
+                let printed = typed.to_string();
+                let plain = as_typed || printed == scalar.text;
+                match scalar.quoted || scalar.secret || !plain {
+                    true => scalar.text.clone().into(),
+                    false => typed,
                 }
             }
         }

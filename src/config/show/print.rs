@@ -25,13 +25,15 @@ fn one(entry: &Entry, depth: usize, before: &str, places: &Places, page: &mut St
     let indent = "  ".repeat(depth);
     let lead = format!("{}{before}", &indent[..indent.len() - before.len()]);
     if let Some(key) = entry.key.strip_prefix('#') {
-        let text = format!("{indent}# {key}: {}", flow(&entry.value, places));
+        let text = format!("{indent}# {key}: {}", flow(&entry.value));
         return line(page, &text, "built in");
     }
     let key = quoted(&entry.key, false);
     match &entry.value.kind {
         Kind::Map(entries) if !entries.is_empty() => {
-            let _ = writeln!(page, "{lead}{key}:");
+            // Comments alone would be no map.
+            let empty = entries.iter().all(|it| it.key.starts_with('#'));
+            let _ = writeln!(page, "{lead}{key}:{}", if empty { " {}" } else { "" });
             entries.iter().for_each(|entry| one(entry, depth + 1, "", places, page));
         }
         Kind::Seq(items) if items.iter().any(|item| item.scalar().is_none()) => {
@@ -39,7 +41,7 @@ fn one(entry: &Entry, depth: usize, before: &str, places: &Places, page: &mut St
             items.iter().for_each(|node| item(node, depth + 2, places, page));
         }
         _ => {
-            let text = format!("{lead}{key}: {}", flow(&entry.value, places));
+            let text = format!("{lead}{key}: {}", flow(&entry.value));
             let origin = first(&entry.value).map_or_else(String::new, |it| places.origin(it.place));
             line(page, &text, &origin);
         }
@@ -57,7 +59,7 @@ fn item(node: &Node, depth: usize, places: &Places, page: &mut String) {
         }
         _ => {
             let origin = first(node).map_or_else(String::new, |it| places.origin(it.place));
-            line(page, &format!("{dash}{}", flow(node, places)), &origin);
+            line(page, &format!("{dash}{}", flow(node)), &origin);
         }
     }
 }
@@ -81,21 +83,17 @@ fn first(node: &Node) -> Option<&Node> {
     }
 }
 
-fn flow(node: &Node, places: &Places) -> String {
+fn flow(node: &Node) -> String {
     match &node.kind {
         Kind::Null => "null".to_owned(),
-        Kind::Scalar(scalar) => {
-            let text = places.text(node.place, scalar);
-            quoted(&text, scalar.quoted || scalar.secret)
-        }
+        Kind::Scalar(scalar) => quoted(&scalar.text, scalar.quoted || scalar.secret),
         Kind::Seq(items) => {
-            let all: Vec<String> = items.iter().map(|item| flow(item, places)).collect();
+            let all: Vec<String> = items.iter().map(flow).collect();
             format!("[{}]", all.join(", "))
         }
         Kind::Map(entries) if entries.is_empty() => "{}".to_owned(),
         Kind::Map(entries) => {
-            let one =
-                |it: &Entry| format!("{}: {}", quoted(&it.key, false), flow(&it.value, places));
+            let one = |it: &Entry| format!("{}: {}", quoted(&it.key, false), flow(&it.value));
             format!("{{ {} }}", entries.iter().map(one).collect::<Vec<_>>().join(", "))
         }
     }
