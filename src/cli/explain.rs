@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 
 use super::{complain, dry, exit, format::Format, say, target::Target};
 use crate::{
-    explain::{self, Asked, Explanation, Outcome},
+    explain::{self, Asked, Caller, Explanation, Outcome},
     layers::custom::Registry,
 };
 
@@ -31,6 +31,13 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME", env = "TIDEGATE_LISTENER",
           value_parser = NonEmptyStringValueParser::new())]
     pub(super) listener: Option<String>,
+    /// Whom it is from: `auth` lets it in without credentials
+    #[arg(long, value_name = "NAME", env = "TIDEGATE_CONSUMER",
+          value_parser = NonEmptyStringValueParser::new())]
+    pub(super) consumer: Option<String>,
+    /// What an issuer says of them, as a JSON object
+    #[arg(long, value_name = "JSON", env = "TIDEGATE_CLAIMS")]
+    pub(super) claims: Option<String>,
     /// Ask the running gateway, which knows its endpoints and breakers
     #[arg(long, env = "TIDEGATE_LIVE", value_parser = FalseyValueParser::new())]
     pub(super) live: bool,
@@ -48,10 +55,8 @@ pub(super) struct Arguments {
 const LONGEST: usize = 60_000;
 
 pub(super) fn explain(arguments: &Arguments, registry: &Registry) -> ExitCode {
-    let asked = match Asked::new(&arguments.method, &arguments.url, &arguments.header) {
-        Ok(asked) => {
-            Asked { client_ip: arguments.client_ip, listener: arguments.listener.clone(), ..asked }
-        }
+    let asked = match asked(arguments) {
+        Ok(asked) => asked,
         Err(problem) => return usage(&problem),
     };
     let found = match arguments.live {
@@ -73,6 +78,13 @@ pub(super) fn explain(arguments: &Arguments, registry: &Registry) -> ExitCode {
         Outcome::Route => ExitCode::SUCCESS,
         Outcome::Refused | Outcome::HttpsRedirect => ExitCode::from(exit::DIFFERENT),
     }
+}
+
+fn asked(arguments: &Arguments) -> Result<Asked, String> {
+    let asked = Asked::new(&arguments.method, &arguments.url, &arguments.header)?;
+    let caller = Caller::new(arguments.consumer.as_deref(), arguments.claims.as_deref())?;
+    let (client_ip, listener) = (arguments.client_ip, arguments.listener.clone());
+    Ok(Asked { client_ip, listener, caller, ..asked })
 }
 
 fn usage(problem: &str) -> ExitCode {

@@ -20,7 +20,7 @@ pub struct Asked {
     pub client_ip: Option<IpAddr>,
     /// The listener; one that fits the URL unless it is said.
     pub listener: Option<String>,
-    /// Who it is from, where it is to be taken for theirs without credentials. Only tests say that.
+    /// Who it is from, where it is to be taken for theirs without credentials.
     pub caller: Option<Caller>,
 }
 
@@ -116,6 +116,12 @@ impl Asked {
         if let Some(listener) = &self.listener {
             pair("listener", listener);
         }
+        if let Some(Caller { consumer, claims }) = &self.caller {
+            if let Some(consumer) = consumer {
+                pair("consumer", consumer);
+            }
+            pair("claims", &Value::Object(claims.clone()).to_string());
+        }
         text
     }
 
@@ -125,7 +131,7 @@ impl Asked {
     /// What is wrong with it.
     pub(crate) fn from_query(query: &str) -> Result<Self, String> {
         let (mut method, mut url, mut fields) = ("GET".to_owned(), None, Vec::new());
-        let (mut client_ip, mut listener) = (None, None);
+        let (mut client_ip, mut listener, mut consumer, mut claims) = (None, None, None, None);
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             let value = unescaped(value).ok_or_else(|| format!("`{key}` is not UTF-8 text"))?;
@@ -138,11 +144,39 @@ impl Asked {
                         Some(value.parse().map_err(|_| format!("`{value}` is no address"))?);
                 }
                 "listener" => listener = Some(value),
+                "consumer" => consumer = Some(value),
+                "claims" => claims = Some(value),
                 other => return Err(format!("unknown parameter `{}`", other.escape_debug())),
             }
         }
         let url = url.ok_or("there is no `url`")?;
-        Ok(Self { client_ip, listener, ..Self::new(&method, &url, &fields)? })
+        let caller = Caller::new(consumer.as_deref(), claims.as_deref())?;
+        Ok(Self { client_ip, listener, caller, ..Self::new(&method, &url, &fields)? })
+    }
+}
+
+// === impl Caller ===
+
+impl Caller {
+    /// What people type: a name, and claims as a JSON object. Nobody where neither is given.
+    ///
+    /// # Errors
+    /// The claims are no JSON object.
+    pub(crate) fn new(
+        consumer: Option<&str>,
+        claims: Option<&str>,
+    ) -> Result<Option<Self>, String> {
+        let claims = claims.map(|text| {
+            // Not what it says: it may be somebody's.
+            serde_json::from_str(text).map_err(|_| "`claims` takes a JSON object".to_owned())
+        });
+        match (consumer, claims.transpose()?) {
+            (None, None) => Ok(None),
+            (consumer, claims) => {
+                let consumer = consumer.map(Name::from);
+                Ok(Some(Self { consumer, claims: claims.unwrap_or_default() }))
+            }
+        }
     }
 }
 
@@ -207,12 +241,19 @@ mod tests {
         let mut asked = Asked::new("POST", "https://a.com/x?a=b&c=%2f", &fields).unwrap();
         asked.client_ip = "2001:db8::1".parse().ok();
         asked.listener = Some("https".to_owned());
+        asked.caller = Caller::new(Some("ann é"), Some(r#"{"groups":["a&b"]}"#)).unwrap();
         assert_eq!(Asked::from_query(&asked.to_query()), Ok(asked));
         let plain = Asked::from_query("url=a.com/x").unwrap();
         assert_eq!((plain.method.as_str(), plain.url.as_str()), ("GET", "http://a.com/x"));
-        for bad in
-            ["", "url=%ff", "url=a&client_ip=x", "url=a&what=1", "url=a&header=%0a", "url=%4"]
-        {
+        for bad in [
+            "",
+            "url=a&claims=1",
+            "url=%ff",
+            "url=a&client_ip=x",
+            "url=a&what=1",
+            "url=a&header=%0a",
+            "url=%4",
+        ] {
             assert!(Asked::from_query(bad).is_err(), "{bad}");
         }
     }

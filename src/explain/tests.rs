@@ -58,7 +58,10 @@ fn the_more_specific_route_wins_and_the_address_is_judged() {
     let text = "403 ip_denied (203.0.113.9 is not let in by `office`)";
     assert_eq!(denied.answers.this_request.text, text);
     let unknown = shop("GET https://shop.example.com/orders/7");
-    assert_eq!(unknown.answers.this_request.text, "forwarded to orders");
+    assert_eq!(
+        unknown.answers.this_request.text,
+        "forwarded to orders, if `ip` lets the address in"
+    );
     assert_eq!(unknown.answers.not_judged.len(), 1, "{:?}", unknown.answers);
 }
 

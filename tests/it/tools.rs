@@ -114,6 +114,28 @@ fn what_is_shown_can_be_checked_and_run() {
     fs::write(home.path().join("shown.yaml"), &said).unwrap();
     let (code, said) = run(home.path(), "check --strict -c shown.yaml");
     assert_eq!(code, 0, "{said}");
+    let key = "policies: { auth: { team: { api_key: { keys: { ann: 0123456789abcdef } } } } }\n";
+    let behind = text.replace(
+        "match: /b,",
+        "match: /b, auth: team, authorize: { allow: \"consumer == 'ann'\" },",
+    );
+    fs::write(home.path().join("keys.yaml"), format!("{behind}{key}")).unwrap();
+    let (code, said) = run(home.path(), "show -c keys.yaml");
+    assert!(
+        code == 0 && said.starts_with("# Secrets") && !said.contains("0123456789abcdef"),
+        "{said}"
+    );
+    fs::write(home.path().join("shown.yaml"), &said).unwrap();
+    let (code, said) = run(home.path(), "check --strict -c shown.yaml");
+    assert_eq!(code, 0, "{said}");
+    let (code, said) =
+        run(home.path(), "explain GET http://a/b -c keys.yaml --consumer ann --claims {}");
+    assert!(code == 0 && said.contains("let in from `ann` without credentials"), "{code} {said}");
+    assert!(said.contains("forwarded to http://127.0.0.1:1"), "{said}");
+    let (code, said) = run(home.path(), "explain GET http://a/b -c keys.yaml --consumer bob");
+    assert!(code == 0 && said.contains("403"), "{code} {said}");
+    let (code, said) = run(home.path(), "explain GET http://a/b -c keys.yaml --claims 7");
+    assert!(code == 2 && said.contains("takes a JSON object"), "{code} {said}");
     let (code, said) = run(home.path(), "show --route c");
     assert!(code == 2 && said.contains("there are: a, b"), "{said}");
     let (code, said) = run(home.path(), "show --format json");

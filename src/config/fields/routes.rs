@@ -302,10 +302,10 @@ pub(crate) static ROUTE_AUTH: Section = Section {
     fields: &[
         field("any", Type::List, "", "one of these policies").of(&[TEXT]).filled().one_of("names"),
         field("all", Type::List, "", "all of these policies").of(&[TEXT]).filled().one_of("names"),
-        later("jwt", Type::Free, "inline").elsewhere(),
+        field("jwt", Type::Free, "", "inline").elsewhere(),
         field("api_key", Type::Free, "", "inline").elsewhere(),
         field("basic", Type::Free, "", "inline").elsewhere(),
-        later("client_cert", Type::Free, "inline").elsewhere(),
+        field("client_cert", Type::Free, "", "inline").elsewhere(),
         field("introspection", Type::Free, "", "inline").elsewhere(),
         field("external", Type::Free, "", "inline").elsewhere(),
         field("ext_authz", Type::Free, "", "inline").elsewhere(),

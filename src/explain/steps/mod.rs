@@ -135,13 +135,18 @@ impl<'r> Walk<'r> {
     /// What the client gets, by what the policies said and what comes behind them.
     pub(super) fn answers(self, steps: &[Step], end: &End) -> Answers {
         let refuses = |step: &&Step| step.verdict == Verdict::Refuses;
+        let open = |step: &Step| step.kind == "ip" && step.verdict == Verdict::Unknown;
         let first = |auth: Option<&Answer>| -> Answer {
             let said = steps.iter().filter(|step| step.kind == "auth" || refuses(step));
             let said = said.filter_map(|step| match step.kind.as_str() {
                 "auth" => auth,
                 _ => step.answer.as_ref(),
             });
-            said.into_iter().next().unwrap_or(&end.answer).clone()
+            let mut answer = said.into_iter().next().unwrap_or(&end.answer).clone();
+            if answer.reason.is_none() && steps.iter().any(open) {
+                answer.text.push_str(", if `ip` lets the address in");
+            }
+            answer
         };
         let auth = steps.iter().find(|step| step.kind == "auth" && refuses(step));
         Answers {
