@@ -35,6 +35,7 @@ mod listeners;
 mod mirror;
 mod observability;
 mod oidc;
+mod online;
 mod overload;
 mod parts;
 mod rate_limit;
