@@ -251,11 +251,6 @@ pub fn schema(included: bool) -> serde_json::Value {
     schema::schema(included)
 }
 
-/// Every key of the language, from the table the decoder works by, as Markdown.
-pub fn reference() -> String {
-    fields::reference()
-}
-
 // === impl Loaded ===
 
 impl Loaded {

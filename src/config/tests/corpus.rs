@@ -77,13 +77,6 @@ fn known(node: &Node, section: &'static Section, path: &str, unknown: &mut Vec<S
     }
 }
 
-#[test]
-fn the_documentation_holds_the_table() {
-    let page = include_str!("../../../docs/language.md");
-    let table = super::super::reference();
-    assert!(page.contains(&table), "docs/language.md should hold this:\n{table}");
-}
-
 /// The archived serde_yaml reads the corpus as we do. Known differences, not in the corpus or named
 /// here: it does not apply `<<`, lets the last duplicate win, and takes `0x1f`, `0o17` and `.inf` as numbers.
 #[test]
