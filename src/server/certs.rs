@@ -172,10 +172,9 @@ impl Names {
         }
         let host = normal(host);
         let parent = host.split_once('.').map(|(_, parent)| parent);
-        self.dns.iter().any(|name| {
-            *name == *host
-                || (!host.starts_with('*') && parent.is_some() && name.strip_prefix("*.") == parent)
-        })
+        self.dns
+            .iter()
+            .any(|name| *name == *host || (parent.is_some() && name.strip_prefix("*.") == parent))
     }
 }
 
