@@ -87,6 +87,10 @@ fn checked(arguments: &Arguments, registry: &Registry) -> io::Result<ExitCode> {
         Ok((config, warnings)) => (Some(config), warnings),
         Err(problems) => (None, problems),
     };
+    // All errors in one run: what is wrong with the rest of what could be read.
+    if let Some(rest) = candidate.loaded.partial.take() {
+        more.items.extend(Live::check_partial(rest, registry.clone(), runtime.handle()).items);
+    }
     let mut online = None;
     if let Some(config) = config.as_ref().filter(|_| arguments.online) {
         let lines = online::ask(config, &runtime)?;
