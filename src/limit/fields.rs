@@ -285,10 +285,10 @@ const EIGHT_DIGITS: u32 = 100_000_000;
 fn eight_digits(number: u32) -> (u64, u32) {
     // Two halves of four digits, four quarters of two, then eight of one. Each has its own bits, and is
     // divided by a product that is right for as many digits as it has.
-    let fours = u64::from(number / 10_000) | u64::from(number % 10_000) << 32;
-    let hundreds = (fours * 10_486 >> 20) & 0x7f_0000_007f;
+    let fours = u64::from(number / 10_000) | (u64::from(number % 10_000) << 32);
+    let hundreds = ((fours * 10_486) >> 20) & 0x7f_0000_007f;
     let twos = hundreds | (fours - hundreds * 100) << 16;
-    let tens = (twos * 103 >> 10) & 0x000f_000f_000f_000f;
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
     let ones = tens | (twos - tens * 10) << 8;
     (ones | u64::from_ne_bytes([b'0'; 8]), ones.trailing_zeros() / 8)
 }
