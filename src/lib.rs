@@ -17,6 +17,8 @@ mod authorize;
 pub mod body;
 pub mod cli;
 pub mod config;
+#[cfg(test)]
+mod documentation;
 pub mod error;
 pub mod explain;
 mod fetch;

@@ -33,7 +33,8 @@ pub(super) struct Arguments {
     /// Warnings fail as well
     #[arg(long, env = "TIDEGATE_STRICT", value_parser = FalseyValueParser::new())]
     pub(super) strict: bool,
-    /// Look whether what the files name is there: names, endpoints, addresses, keys of issuers
+    /// Look whether what the files name is there: names, endpoints and what finds them, addresses, keys
+    /// of issuers, OpenID providers, stores
     #[arg(long, env = "TIDEGATE_ONLINE", value_parser = FalseyValueParser::new())]
     online: bool,
     /// As `run --quarantine` would: broken included files do not refuse everything
@@ -86,6 +87,10 @@ fn checked(arguments: &Arguments, registry: &Registry) -> io::Result<ExitCode> {
         Ok((config, warnings)) => (Some(config), warnings),
         Err(problems) => (None, problems),
     };
+    // All errors in one run: what is wrong with the rest of what could be read.
+    if let Some(rest) = candidate.loaded.partial.take() {
+        more.items.extend(Live::check_partial(rest, registry.clone(), runtime.handle()).items);
+    }
     let mut online = None;
     if let Some(config) = config.as_ref().filter(|_| arguments.online) {
         let lines = online::ask(config, &runtime)?;
@@ -119,12 +124,12 @@ fn human(it: &Checked<'_>, findings: &str) {
         complain(findings);
     }
     for line in it.online.unwrap_or_default() {
-        let (mark, said) = match &line.said {
-            Ok(said) => ("ok    ", said),
-            Err(why) => ("FAILED", why),
+        let (mark, took) = match line.said.ok() {
+            Some(true) => ("ok    ", format!(" ({} ms)", line.took.as_millis())),
+            Some(false) => ("FAILED", format!(" ({} ms)", line.took.as_millis())),
+            None => ("unseen", String::new()),
         };
-        let took = line.took.as_millis();
-        say(&format!("{mark}  {}  {}  {said} ({took} ms)", line.what, line.asked));
+        say(&format!("{mark}  {}  {}  {}{took}", line.what, line.asked, line.said.text()));
     }
     if let Some(config) = it.good {
         say(&format!("{}\n\n{}", summary(config), exposed(config)));

@@ -19,6 +19,8 @@ mod migrate;
 mod plan;
 mod process;
 mod proxy;
+#[cfg(test)]
+mod reference;
 mod reload;
 mod run;
 mod schema;

@@ -57,6 +57,9 @@ pub enum Input {
 pub struct Loaded {
     /// The configuration; `None` if anything was wrong.
     pub config: Option<Config>,
+    /// Where something was wrong: what could be read all the same, broken routes disabled. Only for
+    /// finding what else is wrong.
+    pub partial: Option<Config>,
     /// The files, for printing places.
     pub sources: Sources,
     /// Everything that was found, in the order of the files.
@@ -107,8 +110,13 @@ fn load_from(
     let hash = files.hash();
     let snapshot = source.into_snapshot(inputs, quarantine);
     let included = files.included();
+    let (config, partial) = match diagnostics.has_errors() {
+        false => (config, None),
+        true => (None, config),
+    };
     Loaded {
         config,
+        partial,
         sources: files.sources,
         diagnostics,
         files: files.watch,
@@ -118,14 +126,14 @@ fn load_from(
     }
 }
 
-/// Decodes what was read, and goes on with what was found then.
+/// Decodes what was read, and goes on with what was found then. Where that is an error, what is returned is
+/// what could be read all the same.
 fn decode_once(files: &load::Files, found: Diagnostics) -> (Option<Config>, Diagnostics) {
     let reader = decode::Reader::new(&files.sources, found);
     // Without the main file everything else would be wrong too.
     let main = files.units.first().is_some_and(|unit| unit.role == load::Role::Main);
     let config = if main { decode::config(&reader, &files.units, !files.broken) } else { None };
-    let diagnostics = reader.finish();
-    (config.filter(|_| !diagnostics.has_errors()), diagnostics)
+    (config, reader.finish())
 }
 
 /// All files as one, with where each value was written. They load.
@@ -251,11 +259,6 @@ pub(crate) fn show_size(bytes: u64) -> String {
 /// The language as a JSON Schema: that of a main file, or of one that is included.
 pub fn schema(included: bool) -> serde_json::Value {
     schema::schema(included)
-}
-
-/// Every key of the language, from the table the decoder works by, as Markdown.
-pub fn reference() -> String {
-    fields::reference()
 }
 
 // === impl Loaded ===

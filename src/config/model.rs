@@ -290,6 +290,14 @@ pub struct Route {
     pub origins: Origins,
 }
 
+impl Route {
+    /// Whether requests come to it by this listener.
+    pub fn is_on(&self, listener: &Name) -> bool {
+        let named = |branch: &Match| branch.listeners.iter().any(|it| it.value == *listener);
+        self.matches.iter().any(|branch| branch.listeners.is_empty() || named(branch))
+    }
+}
+
 /// One entry of `match`: hosts × paths × methods, and conditions that must all hold.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Match {

@@ -127,7 +127,8 @@ impl Maker {
             "" => String::new(),
             text => format!(" (default `{text}`)"),
         };
-        it["description"] = format!("{help}{default}").into();
+        let inherit = field.inherit.told().map(|it| format!("; {it}")).unwrap_or_default();
+        it["description"] = format!("{help}{inherit}{default}").into();
         if let Some(default) = default_of(field) {
             it["default"] = default;
         }

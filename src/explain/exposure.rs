@@ -1,7 +1,7 @@
 //! What a configuration opens to whom: one row for each route, the public ones first. Printed at the end of
 //! `check`, so that nobody opens by accident what he did not mean to.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::fmt::Write as _;
 
 use serde::Serialize;
 
@@ -126,15 +126,7 @@ fn open(config: &Config) -> Vec<&Name> {
 }
 
 fn listeners(config: &Config, route: &Route) -> Vec<String> {
-    let mut named: BTreeSet<&Name> = BTreeSet::new();
-    for rule in &route.matches {
-        if rule.listeners.is_empty() {
-            named.extend(open(config));
-        } else {
-            named.extend(rule.listeners.iter().map(|name| &name.value));
-        }
-    }
-    open(config).into_iter().filter(|name| named.contains(name)).map(ToString::to_string).collect()
+    open(config).into_iter().filter(|name| route.is_on(name)).map(ToString::to_string).collect()
 }
 
 /// The first of the hosts and paths, and how many more there are.

@@ -173,15 +173,14 @@ impl Limit {
         true
     }
 
-    fn told(&self, key: u64, standings: Standings) -> Told {
-        Told { shown: Arc::clone(&self.shown), key, standings }
+    fn told(&self, standings: Standings) -> Told {
+        Told { shown: Arc::clone(&self.shown), standings }
     }
 
     /// Counts what was decided, and tells the client where it binds.
     #[inline]
     fn hear<'l>(
         &'l self,
-        key: u64,
         standings: Standings,
         exchange: &Exchange,
         denied: &mut Option<AllDenied<'l>>,
@@ -194,25 +193,25 @@ impl Limit {
         if refused {
             denied.get_or_insert_with(Vec::new).push((self, standings.clone()));
         }
-        exchange.tell(self.told(key, standings));
+        exchange.tell(self.told(standings));
     }
 
     /// Tells the client how things stand now.
-    fn tell_again(&self, key: u64, standings: Standings, exchange: &Exchange) {
-        self.with_told(key, exchange, |told| told.standings = standings);
+    fn tell_again(&self, standings: Standings, exchange: &Exchange) {
+        self.with_told(exchange, |told| told.standings = standings);
     }
 
     /// Tells the client that so many are put back.
-    fn tell_back(&self, key: u64, cost: u32, exchange: &Exchange) {
-        self.with_told(key, exchange, |told| {
+    fn tell_back(&self, cost: u32, exchange: &Exchange) {
+        self.with_told(exchange, |told| {
             told.standings.iter_mut().for_each(|window| window.left += cost);
         });
     }
 
-    /// What the client is to be told of a bucket, if it is.
-    fn with_told(&self, key: u64, exchange: &Exchange, change: impl FnOnce(&mut Told)) {
+    /// What the client is to be told of it, if it is.
+    fn with_told(&self, exchange: &Exchange, change: impl FnOnce(&mut Told)) {
         exchange.note(|outcome| {
-            let of = |told: &&mut Told| Arc::ptr_eq(&told.shown, &self.shown) && told.key == key;
+            let of = |told: &&mut Told| Arc::ptr_eq(&told.shown, &self.shown);
             if let Some(told) = outcome.limits.iter_mut().find(of) {
                 change(told);
             }
@@ -250,7 +249,7 @@ impl Settings {
             if refused {
                 denied.push((limit, standings.clone()));
             }
-            exchange.tell(limit.told(key, standings));
+            exchange.tell(limit.told(standings));
         }
         if denied.is_empty() {
             return Ok(taken);
@@ -263,12 +262,12 @@ impl Settings {
     #[inline]
     fn judge_by(&self, limit: &Limit, request: &Request, exchange: &Exchange) -> Result<(), Error> {
         let Some(asked) = limit.take(request, exchange, self.late) else { return Ok(()) };
-        let Asked { key, standings, refused, .. } = asked;
+        let Asked { standings, refused, .. } = asked;
         if limit.watches(refused, exchange) {
             return Ok(());
         }
         let denied = refused.then(|| refusal(&[(limit, standings.clone())]));
-        exchange.tell(limit.told(key, standings));
+        exchange.tell(limit.told(standings));
         denied.map_or(Ok(()), Err)
     }
 
@@ -286,7 +285,7 @@ impl Settings {
         let limit = &self.limits[limit];
         let (limiter, now) = (&limit.shown.limiter, limit.now(exchange, true));
         limiter.correct(key, by, now);
-        limit.tell_again(key, limiter.take(key, 0, now), exchange);
+        limit.tell_again(limiter.take(key, 0, now), exchange);
     }
 
     /// Takes what the answer says the request has cost; one each was taken before.

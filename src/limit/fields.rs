@@ -31,15 +31,8 @@ pub(crate) struct Shown {
     windows: Box<[Item]>,
     headers: LimitHeaders,
     /// Nearly always there is one limit with one window.
-    alone: Option<Lines>,
-}
-
-/// Both fields as lines, as far as they are the same in all answers: one copy instead of eight.
-#[derive(Debug)]
-struct Lines {
-    text: Box<[u8]>,
-    /// Where in it the key goes.
-    key: Option<usize>,
+    /// Both fields as lines, as far as they are the same in all answers: one copy instead of four.
+    alone: Option<Box<[u8]>>,
 }
 
 #[derive(Debug)]
@@ -64,7 +57,7 @@ impl Shown {
         let item = |window: &Window| Item::new(name, window, several);
         let windows: Box<[_]> = limit.windows.iter().map(item).collect();
         let alone = match &*windows {
-            [item] if limit.headers.draft() => Some(Lines::new(item, limiter.has_public_keys())),
+            [item] if limit.headers.draft() => Some(item.lines()),
             _ => None,
         };
         Self { limiter, windows, headers: limit.headers, alone }
@@ -97,6 +90,10 @@ impl Item {
             name: name.into(),
             quota,
         }
+    }
+
+    fn lines(&self) -> Box<[u8]> {
+        format!("{}\r\n{}", self.policy, self.limit).into_bytes().into()
     }
 }
 
@@ -137,7 +134,8 @@ pub(crate) fn write(text: &mut Vec<u8>, told: &[Told]) {
     if let [it] = told
         && let (Some(lines), [standing]) = (&it.shown.alone, &*it.standings)
     {
-        lines.write(text, *standing, key(it));
+        text.extend_from_slice(lines);
+        Tail::of(*standing, b"\r\n").add_to(text);
     } else if write_policy(text, told) {
         text.extend_from_slice(b"\r\n");
         write_limit(text, told);
@@ -192,12 +190,8 @@ fn met_first<'t>(told: impl Iterator<Item = &'t Told>) -> Option<(&'t Item, &'t 
 fn write_policy(text: &mut Vec<u8>, told: &[Told]) -> bool {
     let mut first = true;
     for it in told.iter().filter(|it| it.shown.headers.draft()) {
-        let key = key(it);
         for item in &it.shown.windows {
             next(text, &mut first, &item.policy, POLICY.as_str().len() + 2);
-            if let Some(key) = key {
-                text.extend_from_slice(&parameter(&key));
-            }
         }
     }
     !first
@@ -207,10 +201,9 @@ fn write_policy(text: &mut Vec<u8>, told: &[Told]) -> bool {
 fn write_limit(text: &mut Vec<u8>, told: &[Told]) -> bool {
     let mut first = true;
     for it in told.iter().filter(|it| it.shown.headers.draft()) {
-        let key = key(it);
         for (item, standing) in it.shown.windows.iter().zip(&it.standings) {
             next(text, &mut first, &item.limit, LIMIT.as_str().len() + 2);
-            text.extend_from_slice(Tail::of(*standing, key.as_ref(), &[]).text());
+            Tail::of(*standing, &[]).add_to(text);
         }
     }
     !first
@@ -226,108 +219,76 @@ fn next(text: &mut Vec<u8>, first: &mut bool, line: &str, name: usize) {
     }
 }
 
-// === impl Lines ===
-
-impl Lines {
-    fn new(item: &Item, keys: bool) -> Self {
-        let mut text = item.policy.as_bytes().to_vec();
-        let key = keys.then_some(text.len() + ";pk=:".len());
-        if keys {
-            text.extend_from_slice(&parameter(b"........"));
-        }
-        text.extend_from_slice(b"\r\n");
-        text.extend_from_slice(item.limit.as_bytes());
-        Self { text: text.into(), key }
-    }
-
-    fn write(&self, text: &mut Vec<u8>, standing: Standing, key: Option<Key>) {
-        let start = text.len();
-        text.extend_from_slice(&self.text);
-        if let (Some(at), Some(key)) = (self.key, key) {
-            text[start + at..start + at + key.len()].copy_from_slice(&key);
-        }
-        text.extend_from_slice(Tail::of(standing, key.as_ref(), b"\r\n").text());
-    }
-}
-
-/// `57;t=23;pk=:AAAAAAAA:` and what follows it, written from the back.
+/// `57;t=23` and what follows it.
 struct Tail {
     text: [u8; TAIL],
-    from: usize,
+    len: usize,
 }
 
-/// Two numbers, the parameter between them, the key and the end of a line.
-const TAIL: usize = 10 + 3 + 10 + 14 + 2;
-
-/// All numbers of two digits.
-const PAIRS: [[u8; 2]; 100] = {
-    let mut pairs = [[0; 2]; 100];
-    let mut number = 0;
-    while number < 100 {
-        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
-        number += 1;
-    }
-    pairs
-};
+/// Two numbers, the parameter between them and the end of a line: 25 bytes.
+const TAIL: usize = 32;
 
 // === impl Tail ===
 
 impl Tail {
     #[inline]
-    fn of<const N: usize>(standing: Standing, key: Option<&Key>, end: &[u8; N]) -> Self {
-        let mut tail = Self { text: [0; TAIL], from: TAIL };
-        tail.put(end);
-        if let Some(key) = key {
-            tail.put(&parameter(key));
-        }
-        tail.number(standing.reset);
-        tail.put(b";t=");
+    fn of<const N: usize>(standing: Standing, end: &[u8; N]) -> Self {
+        let mut tail = Self { text: [0; TAIL], len: 0 };
         tail.number(standing.left);
+        tail.put(b";t=");
+        tail.number(standing.reset);
+        tail.put(end);
         tail
     }
 
     #[inline]
     fn put<const N: usize>(&mut self, text: &[u8; N]) {
-        let to = self.from;
-        self.from -= N;
-        self.text[self.from..to].copy_from_slice(text);
-    }
-
-    #[inline]
-    fn number(&mut self, mut number: u32) {
-        while number >= 10 {
-            self.put(&PAIRS[(number % 100) as usize]);
-            number /= 100;
-            if number == 0 {
-                return;
-            }
+        if let Some(room) = self.text.get_mut(self.len..).and_then(<[u8]>::first_chunk_mut) {
+            *room = *text;
         }
-        self.put(&[b'0' + number as u8]);
+        self.len += N;
     }
 
     #[inline]
-    fn text(&self) -> &[u8] {
-        &self.text[self.from..]
+    fn number(&mut self, number: u32) {
+        match number {
+            0..10 => self.put(&[b'0' + number as u8]),
+            10..EIGHT_DIGITS => {
+                let (text, zeros) = eight_digits(number);
+                self.put(&(text >> (8 * zeros)).to_le_bytes());
+                self.len -= zeros as usize;
+            }
+            EIGHT_DIGITS.. => self.long(number),
+        }
+    }
+
+    #[cold]
+    fn long(&mut self, number: u32) {
+        self.number(number / EIGHT_DIGITS);
+        self.put(&eight_digits(number % EIGHT_DIGITS).0.to_le_bytes());
+    }
+
+    /// What is copied is always as much, which costs less; what is too much goes again.
+    #[inline]
+    fn add_to(&self, text: &mut Vec<u8>) {
+        let end = text.len() + self.len;
+        text.extend_from_slice(&self.text);
+        text.truncate(end);
     }
 }
 
-/// What clients see of whose bucket it is.
-type Key = [u8; 8];
+const EIGHT_DIGITS: u32 = 100_000_000;
 
-/// `;pk=:AAAAAAAA:`.
+/// The digits of a number as text, the first one in the lowest byte, and how many zeros it begins with. All
+/// eight at once: a loop over digits costs three times as much.
 #[inline]
-const fn parameter(&[a, b, c, d, e, f, g, h]: &Key) -> [u8; 14] {
-    [b';', b'p', b'k', b'=', b':', a, b, c, d, e, f, g, h, b':']
+fn eight_digits(number: u32) -> (u64, u32) {
+    // Two halves of four digits, four quarters of two, then eight of one. Each has its own bits, and is
+    // divided by a product that is right for as many digits as it has.
+    let fours = u64::from(number / 10_000) | (u64::from(number % 10_000) << 32);
+    let hundreds = ((fours * 10_486) >> 20) & 0x7f_0000_007f;
+    let twos = hundreds | (fours - hundreds * 100) << 16;
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    let ones = tens | (twos - tens * 10) << 8;
+    (ones | u64::from_ne_bytes([b'0'; 8]), ones.trailing_zeros() / 8)
 }
-
-/// Whose bucket it is, if there is more than one.
-#[inline]
-fn key(told: &Told) -> Option<Key> {
-    // 48 bits are eight letters of base64 (RFC 4648 section 4), without a rest.
-    let letters = |key: u64| {
-        [42, 36, 30, 24, 18, 12, 6, 0].map(|shift| BASE64[(key >> shift & 0x3f) as usize])
-    };
-    told.shown.limiter.public_key(told.key).map(letters)
-}
-
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -17,12 +17,8 @@ use crate::{
 pub(crate) struct Keys {
     parts: Box<[KeyPart]>,
     ipv6_prefix: u8,
-    /// All requests of a route share a bucket.
-    shared: bool,
     /// Its results never leave the process.
-    inner: ahash::RandomState,
-    /// For what clients see: a part of the hash, under other keys, of what they do not see.
-    outer: ahash::RandomState,
+    hash: ahash::RandomState,
 }
 
 /// What is hashed where a request lacks something: another first byte than anything it could have.
@@ -34,34 +30,28 @@ const THERE: u8 = 1;
 impl Keys {
     /// Requests that are alike in these parts are alike.
     pub(crate) fn new(parts: &[KeyPart], ipv6_prefix: u8) -> Self {
-        Self {
-            parts: parts.into(),
-            ipv6_prefix,
-            shared: parts.iter().all(|part| *part == KeyPart::Route),
-            inner: ahash::RandomState::new(),
-            outer: ahash::RandomState::new(),
-        }
+        Self { parts: parts.into(), ipv6_prefix, hash: ahash::RandomState::new() }
     }
 
     /// The bucket of a request. All requests that lack a part are alike in it.
+    #[inline]
     pub(crate) fn of(&self, request: &Request, exchange: &Exchange) -> u64 {
-        let mut hasher = self.inner.build_hasher();
-        match &*self.parts {
-            // Nearly always; a loop costs more.
-            [KeyPart::ClientIp] => self.add_client(exchange, &mut hasher),
-            parts => {
-                for part in parts {
-                    self.add(part, request, exchange, &mut hasher);
-                }
-            }
+        // Nearly always; a loop costs more.
+        if let [KeyPart::ClientIp] = &*self.parts {
+            let mut hasher = self.hash.build_hasher();
+            self.add_client(exchange, &mut hasher);
+            return hasher.finish();
         }
-        hasher.finish()
+        self.of_parts(request, exchange)
     }
 
-    /// What a client may know of its bucket; nothing if all requests of a route share it.
-    /// 48 bits.
-    pub(super) fn public(&self, key: u64) -> Option<u64> {
-        (!self.shared).then(|| self.outer.hash_one(key) >> 16)
+    #[inline(never)]
+    fn of_parts(&self, request: &Request, exchange: &Exchange) -> u64 {
+        let mut hasher = self.hash.build_hasher();
+        for part in &self.parts {
+            self.add(part, request, exchange, &mut hasher);
+        }
+        hasher.finish()
     }
 
     fn add(

@@ -85,6 +85,7 @@ impl Limiter {
     }
 
     /// The bucket of a request: the same for requests that are alike in what the limit goes by.
+    #[inline]
     pub(crate) fn key(&self, request: &Request, exchange: &Exchange) -> u64 {
         self.keys.of(request, exchange)
     }
@@ -92,16 +93,6 @@ impl Limiter {
     /// What requests of that bucket have in common, for those who count outside of this process.
     pub(crate) fn entries(&self, request: &Request, exchange: &Exchange) -> Entries {
         self.keys.entries(request, exchange)
-    }
-
-    /// What a client may know of its bucket, if there is more than one.
-    pub(crate) fn public_key(&self, key: u64) -> Option<u64> {
-        self.keys.public(key)
-    }
-
-    /// Whether clients may know anything of their buckets.
-    pub(crate) fn has_public_keys(&self) -> bool {
-        self.public_key(0).is_some()
     }
 
     /// Takes `cost` out of a bucket, unless some window refuses; then nothing is taken.
@@ -137,8 +128,6 @@ pub(crate) fn refused(standings: &[Standing]) -> bool {
 pub(crate) struct Told {
     /// How.
     pub(crate) shown: Arc<fields::Shown>,
-    /// The bucket.
-    pub(crate) key: u64,
     /// Its windows.
     pub(crate) standings: Standings,
 }

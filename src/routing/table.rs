@@ -47,6 +47,22 @@ pub struct Near<'t, T> {
     pub difference: String,
 }
 
+/// The branches from the weakest to the strongest, and the rank of each: equal ones have the same.
+fn ranked<T>(branches: &[Branch<T>]) -> (Vec<usize>, Vec<RankNumber>) {
+    let keys: Vec<Rank> = branches.iter().map(Rank::of).collect();
+    let mut order: Vec<usize> = (0..branches.len()).collect();
+    order.sort_by(|a, b| keys[*a].cmp(&keys[*b]));
+    let mut ranks = vec![0; branches.len()];
+    let mut number: RankNumber = 0;
+    for (at, branch) in order.iter().enumerate() {
+        if at == 0 || keys[order[at - 1]] != keys[*branch] {
+            number += 1;
+        }
+        ranks[*branch] = number;
+    }
+    (order, ranks)
+}
+
 // === impl Table ===
 
 impl<T> Table<T> {
@@ -59,17 +75,7 @@ impl<T> Table<T> {
         if !conflicts.is_empty() {
             return Err(conflicts);
         }
-        let keys: Vec<Rank> = branches.iter().map(Rank::of).collect();
-        let mut order: Vec<usize> = (0..branches.len()).collect();
-        order.sort_by(|a, b| keys[*a].cmp(&keys[*b]));
-        let mut ranks = vec![0; branches.len()];
-        let mut number: RankNumber = 0;
-        for (at, branch) in order.iter().enumerate() {
-            if at == 0 || keys[order[at - 1]] != keys[*branch] {
-                number += 1;
-            }
-            ranks[*branch] = number;
-        }
+        let (order, ranks) = ranked(&branches);
         let mut index = Index::default();
         for at in order.into_iter().rev() {
             let branch = &branches[at];
@@ -135,10 +141,10 @@ impl<T> Table<T> {
         scored.into_iter().map(near).collect()
     }
 
-    /// Branches that never get a request because another takes all of theirs, as (shadowed, by).
-    /// Says nothing of a branch shadowed by several others together.
-    pub fn shadowed(&self) -> Vec<(usize, usize)> {
-        shadow::find(&self.branches, &self.ranks)
+    /// Branches that never get a request because another takes all of theirs, as (shadowed, by), whether
+    /// a table can be built of them or not. Says nothing of a branch shadowed by several others together.
+    pub fn shadowed(branches: &[Branch<T>]) -> Vec<(usize, usize)> {
+        shadow::find(branches, &ranked(branches).1)
     }
 
     #[cold]
@@ -364,7 +370,7 @@ mod tests {
         let mut high = branch("a.com/x");
         high.priority = 1;
         let all = vec![branch("a.com/x"), high, branch("GET a.com/x")];
-        assert_eq!(Table::build(all).unwrap().shadowed(), [(0, 1)]);
+        assert_eq!(Table::shadowed(&all), [(0, 1)]);
     }
 
     #[test]

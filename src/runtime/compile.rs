@@ -10,6 +10,7 @@ use super::{
     admission::Places,
     asked::Askers,
     auth::Schemes,
+    hosts,
     limits::Limiters,
     logins, routes,
     stack::{Parts, Stacks},
@@ -40,20 +41,46 @@ pub fn compile(
     context: &Context,
 ) -> Result<(Runtime, Diagnostics), Diagnostics> {
     let mut found = Diagnostics::default();
+    let runtime = build(config, previous, context, &mut found);
+    if let Some(runtime) = &runtime {
+        logins::check(&runtime.config, &runtime.table, &mut found);
+    }
+    match runtime {
+        Some(runtime) if !found.has_errors() => Ok((runtime, found)),
+        _ => Err(found),
+    }
+}
+
+/// What is wrong with a configuration of which a part is missing. Logins are not followed: where they end
+/// may be in that part.
+pub(super) fn findings(config: Arc<Config>, context: &Context) -> Diagnostics {
+    let mut found = Diagnostics::default();
+    build(config, None, context, &mut found);
+    found
+}
+
+/// The runtime, as far as it can be made.
+fn build(
+    config: Arc<Config>,
+    previous: Option<&Runtime>,
+    context: &Context,
+    found: &mut Diagnostics,
+) -> Option<Runtime> {
     let gate = gate::Rules::new(&config);
     let own = Own {
         request_id: config.server.request_id_header.clone(),
         via: config.server.via.then(|| ViaValues::new(&config.server.name)),
     };
-    let upstreams = upstreams::compile(&config, previous, context, &mut found);
-    let material = take(TlsMaterial::load(&config, previous.map(|old| &old.material)), &mut found);
-    let access_log = access_log(&config, previous, context, &mut found);
+    let upstreams = upstreams::compile(&config, previous, context, found);
+    let old_material = previous.map(|old| &old.material);
+    let material = take(TlsMaterial::load(&config, old_material, context.dry), found);
+    let access_log = access_log(&config, previous, context, found);
     let log = access_log.clone().flatten();
     let askers = Askers::new(&upstreams, &own, context, previous.map(|old| &old.schemes));
     let schemes = Schemes::new(context, askers);
     let limiters = Limiters::new(previous.map(|old| &old.limiters));
     let old_stores = previous.map(|old| &old.stores);
-    let stores = Stores::new(&config, old_stores, (context, &schemes.askers), &mut found);
+    let stores = Stores::new(&config, old_stores, (context, &schemes.askers), found);
     let places = Places::new(previous.map(|old| &old.places));
     let parts = Parts {
         upstreams: &upstreams,
@@ -67,35 +94,30 @@ pub fn compile(
     let stacks = Stacks::new(&config, context, log, parts);
     let mut entries = BTreeMap::new();
     for (name, route) in config.routes.iter().filter(|(_, route)| route.enabled) {
-        if let Some(entry) = stacks.route(name, route, &mut found) {
+        if let Some(entry) = stacks.route(name, route, found) {
             entries.insert(Arc::clone(name), Arc::new(entry));
         }
     }
     let builtin = builtin(&stacks);
-    let table = routes::compile(&config, &entries, &mut found);
-    let (Some(table), Some(material), Some(access_log)) = (table, material, access_log) else {
-        return Err(found);
-    };
-    logins::check(&config, &table, &mut found);
-    if found.has_errors() {
-        return Err(found);
+    let table = routes::compile(&config, &entries, found);
+    if let Some(material) = &material {
+        hosts::check(&config, &material.store, found);
     }
-    let runtime = Runtime {
-        config,
-        table,
+    Some(Runtime {
+        table: table?,
         routes: entries,
         builtin,
         upstreams,
-        access_log,
-        material,
+        access_log: access_log?,
+        material: material?,
         own,
         gate,
         schemes,
         limiters: limiters.made(),
         stores: stores.made(),
         places: places.made(),
-    };
-    Ok((runtime, found))
+        config,
+    })
 }
 
 /// The route of what no route takes, and of what is refused before any is looked for.
@@ -134,7 +156,8 @@ fn access_log(
     context: &Context,
     found: &mut Diagnostics,
 ) -> Option<Option<Arc<AccessLog>>> {
-    let Some(settings) = &config.logs.access else { return Some(None) };
+    let settings = config.logs.access.as_ref().filter(|_| !context.dry);
+    let Some(settings) = settings else { return Some(None) };
     let old = previous.and_then(|old| old.access_log.as_ref());
     if let Some(old) = old
         && previous.is_some_and(|old| old.config.logs.access == config.logs.access)

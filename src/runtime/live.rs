@@ -13,7 +13,7 @@ use crate::{
     },
     config::{
         diagnostic::{Diagnostic, Diagnostics, Place},
-        model::{Config, ListenerTls, Name},
+        model::{Config, Name},
     },
     explain::{self, Asked, Explanation, Running},
     gateway::Gateway,
@@ -122,17 +122,16 @@ impl Live {
         registry: Registry,
         handle: &Handle,
     ) -> Result<(Runtime, Diagnostics), Diagnostics> {
-        let context = context(config, registry, handle)?;
-        let mut harmless = Config::clone(config);
-        harmless.logs.access = None;
-        for listener in harmless.listeners.values_mut() {
-            if matches!(listener.tls, ListenerTls::Dev | ListenerTls::Auto) {
-                listener.tls = ListenerTls::None;
-            }
+        let context = Context { dry: true, ..context(config, registry, handle)? };
+        compile(Arc::clone(config), None, &context)
+    }
+
+    /// What else is wrong with a configuration that was refused, as far as what is left of it says.
+    pub fn check_partial(config: Config, registry: Registry, handle: &Handle) -> Diagnostics {
+        match context(&config, registry, handle) {
+            Ok(context) => compile::findings(Arc::new(config), &Context { dry: true, ..context }),
+            Err(problems) => problems,
         }
-        let (mut runtime, warnings) = compile(Arc::new(harmless), None, &context)?;
-        runtime.config = Arc::clone(config);
-        Ok((runtime, warnings))
     }
 
     /// What becomes of a request now, and why. Blocks; not on a worker.
@@ -289,6 +288,7 @@ fn context(config: &Config, registry: Registry, handle: &Handle) -> Result<Conte
     let metrics = Arc::new(Metrics::new(&config.metrics.buckets));
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     Ok(Context {
+        dry: false,
         metrics,
         registry,
         resolver: Resolver::new(handle.clone())

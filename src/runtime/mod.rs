@@ -10,6 +10,7 @@ pub mod diff;
 mod discovery;
 mod found;
 pub mod history;
+mod hosts;
 mod limits;
 pub mod live;
 mod logins;
@@ -88,6 +89,8 @@ pub struct RouteEntry {
 /// What compiling needs besides the configuration. It is the same for the life of the process.
 #[derive(Clone, Debug)]
 pub struct Context {
+    /// Nothing will run on it: no log file is opened and no development CA is made.
+    pub(crate) dry: bool,
     /// Metrics.
     pub metrics: Arc<Metrics>,
     /// The operator's own layers.

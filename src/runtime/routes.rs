@@ -49,12 +49,9 @@ pub(super) fn compile(
     let broken =
         found.items[before..].iter().any(Diagnostic::is_error) || entries.len() < enabled(config);
     // Even then, for the conflicts among the rest: all errors in one run.
+    warn_shadowed(&Table::shadowed(&branches), &origins, found);
     match Table::build(branches) {
-        Ok(_) if broken => None,
-        Ok(table) => {
-            warn_shadowed(&table, &origins, found);
-            Some(table)
-        }
+        Ok(table) => Some(table).filter(|_| !broken),
         Err(conflicts) => {
             for conflict in conflicts {
                 found.push(describe(
@@ -111,9 +108,9 @@ fn describe(first: &Origin, second: &Origin, example: Option<&str>) -> Diagnosti
         ))
 }
 
-fn warn_shadowed(table: &Table<RouteTarget>, origins: &[Origin], found: &mut Diagnostics) {
-    for (shadowed, by) in table.shadowed() {
-        let (shadowed, by) = (&origins[shadowed], &origins[by]);
+fn warn_shadowed(pairs: &[(usize, usize)], origins: &[Origin], found: &mut Diagnostics) {
+    for (shadowed, by) in pairs {
+        let (shadowed, by) = (&origins[*shadowed], &origins[*by]);
         let message = format!("route `{}` is never reached here", shadowed.route);
         found.push(
             Diagnostic::warning(shadowed.place, message)

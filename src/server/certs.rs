@@ -1,7 +1,7 @@
 //! The certificates of `tls.certificates`: read and judged at load, found by SNI in every
 //! handshake. A store never changes; a reload makes a new one and `server/tls` swaps it in.
 
-use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, fmt, net::IpAddr, sync::Arc};
 
 use rustls::sign::CertifiedKey;
 
@@ -10,7 +10,7 @@ use crate::{
         diagnostic::Diagnostic,
         model::{Certificate, Tls},
     },
-    tls,
+    tls::{self, Names},
 };
 
 /// All certificates of one configuration.
@@ -26,15 +26,17 @@ pub struct CertStore {
 
 struct Entry {
     key: Arc<CertifiedKey>,
-    /// What it is called in metrics: its first name.
-    label: String,
+    /// What it is served for.
+    hosts: Vec<String>,
+    /// What it is valid for.
+    names: Names,
     not_after: i64,
 }
 
 // === impl CertStore ===
 
 impl CertStore {
-    /// Reads all certificates; all errors of all files, or the store and what deserves a look.
+    /// Reads all certificates; the store and what deserves a look, or that with all errors of all files.
     pub fn load(tls: &Tls) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
         Self::load_at(tls, tls::now())
     }
@@ -51,33 +53,37 @@ impl CertStore {
                 Err(found) => errors.extend(found),
             }
         }
-        if errors.is_empty() { Ok((store, warnings)) } else { Err(errors) }
+        if errors.is_empty() {
+            return Ok((store, warnings));
+        }
+        warnings.extend(errors);
+        Err(warnings)
     }
 
     fn add(&mut self, written: &Certificate, found: tls::Identity, warnings: &mut Vec<Diagnostic>) {
         let index = self.entries.len();
-        let names: Vec<String> = if written.hosts.is_empty() {
-            found.names
+        let hosts: Vec<String> = if written.hosts.is_empty() {
+            found.names.dns.clone()
         } else {
             for host in &written.hosts {
-                if !found.names.iter().any(|name| serves(name, host)) {
+                if !found.names.are_for(host) {
                     let text = format!("`{host}` is not among the names of the certificate");
                     warnings.push(
                         Diagnostic::warning(written.cert.place, text)
-                            .help(format!("it is valid for: {}", list(&found.names))),
+                            .help(format!("it is valid for: {}", list(&found.names.dns))),
                     );
                 }
             }
             written.hosts.iter().map(|host| normal(host).into_owned()).collect()
         };
-        if names.is_empty() && index > 0 {
+        if hosts.is_empty() && index > 0 {
             warnings.push(
                 Diagnostic::warning(written.cert.place, "this certificate is never served")
                     .label("names no host")
                     .help("only the first certificate is a fallback; give this one `hosts`"),
             );
         }
-        for name in &names {
+        for name in &hosts {
             let (map, name) = match name.strip_prefix("*.") {
                 Some(parent) => (&mut self.wildcard, parent),
                 None => (&mut self.exact, name.as_str()),
@@ -85,14 +91,26 @@ impl CertStore {
             // The first one written wins, as the first one is the fallback.
             map.entry(name.into()).or_insert(index);
         }
-        let label = names.into_iter().next().unwrap_or_default();
-        let entry = Entry { key: Arc::new(found.key), label, not_after: found.not_after };
-        self.entries.push(entry);
+        let (key, not_after) = (Arc::new(found.key), found.not_after);
+        self.entries.push(Entry { key, hosts, names: found.names, not_after });
     }
 
     /// The certificate for a name by exact match, then by a wildcard for its first label.
     pub fn covering(&self, host: &str) -> Option<Arc<CertifiedKey>> {
         self.index(host).map(|index| Arc::clone(&self.entries[index].key))
+    }
+
+    /// Whether a certificate was meant for this host (which may itself be `*.x`), or else the fallback is
+    /// valid for it, as it is all that clients of addresses are shown.
+    pub fn suits(&self, host: &str) -> bool {
+        let by_address = address(host).is_some();
+        let fallback = || self.entries.first().is_some_and(|it| it.names.are_for(host));
+        (!by_address && self.covers(host)) || fallback()
+    }
+
+    /// All hosts that certificates are served for.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().flat_map(|entry| &entry.hosts).map(String::as_str)
     }
 
     /// Whether a certificate was meant for this host (which may itself be `*.x`).
@@ -112,7 +130,7 @@ impl CertStore {
 
     /// Host and end of validity in Unix seconds of each certificate, for the metric.
     pub fn expiries(&self) -> Vec<(String, i64)> {
-        self.entries.iter().map(|entry| (entry.label.clone(), entry.not_after)).collect()
+        self.entries.iter().map(|entry| (entry.label().to_owned(), entry.not_after)).collect()
     }
 
     /// Whether there is none.
@@ -131,17 +149,39 @@ impl CertStore {
 
 impl fmt::Debug for CertStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.entries.iter().map(|entry| &entry.label)).finish()
+        f.debug_list().entries(self.entries.iter().map(Entry::label)).finish()
     }
 }
 
-/// Whether a certificate for `pattern` is valid for `host`.
-fn serves(pattern: &str, host: &str) -> bool {
-    let host = normal(host);
-    pattern == host
-        || pattern.strip_prefix("*.").is_some_and(|parent| {
-            host.split_once('.').is_some_and(|(_, rest)| rest == parent) && !host.starts_with('*')
-        })
+// === impl Entry ===
+
+impl Entry {
+    /// What it is called in metrics: its first host.
+    fn label(&self) -> &str {
+        self.hosts.first().map_or("", String::as_str)
+    }
+}
+
+// === impl Names ===
+
+impl Names {
+    /// Whether they are for this host (which may itself be `*.x`). A `*` is one label (RFC 9525).
+    fn are_for(&self, host: &str) -> bool {
+        if let Some(ip) = address(host) {
+            return self.addresses.contains(&ip);
+        }
+        let host = normal(host);
+        let parent = host.split_once('.').map(|(_, parent)| parent);
+        self.dns
+            .iter()
+            .any(|name| *name == *host || (parent.is_some() && name.strip_prefix("*.") == parent))
+    }
+}
+
+/// A host that is an address, `[::1]` as in a URL or bare. Clients do not say to which one they go.
+pub fn address(host: &str) -> Option<IpAddr> {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    bare.parse().ok()
 }
 
 /// Lower case and without the dot of the root. Copies only when there is something to change, which
@@ -206,6 +246,8 @@ mod tests {
         let (store, warnings) = CertStore::load(&tls).unwrap();
         assert!(store.covers("x.two.example") && store.covers("three.example"));
         assert!(!store.covers("one.example"));
+        // It is the first, so it is shown to those as well, and some of them accept it.
+        assert!(store.suits("one.example") && !store.suits("four.example"));
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert!(warnings[0].message.contains("three.example"), "{warnings:?}");
     }

@@ -26,25 +26,28 @@ pub struct TlsMaterial {
 // === impl TlsMaterial ===
 
 impl TlsMaterial {
-    /// Reads the certificates; the second value is warnings.
+    /// Reads the certificates; the second value is warnings. `dry`: nobody will be shown any, so the
+    /// development CA is left alone.
     ///
     /// # Errors
-    /// Every certificate that cannot be used, and a development CA that cannot be made.
+    /// Every certificate that cannot be used, and a development CA that cannot be made; with the warnings.
     pub fn load(
         config: &Config,
         previous: Option<&Self>,
+        dry: bool,
     ) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
         let (store, trusts) = (CertStore::load(&config.tls), trusts(config, previous));
         let ((store, mut warnings), (trusts, more)) = match (store, trusts) {
             (Ok(store), Ok(trusts)) => (store, trusts),
             (store, trusts) => {
-                let found = store.err().into_iter().chain(trusts.err());
-                return Err(found.flatten().collect());
+                let mut found: Vec<Diagnostic> = store.map_or_else(|it| it, |(_, it)| it);
+                found.extend(trusts.map_or_else(|it| it, |(_, it)| it));
+                return Err(found);
             }
         };
         warnings.extend(more);
         let wants_dev = |listener: &&model::Listener| {
-            matches!(listener.tls, ListenerTls::Dev | ListenerTls::Auto)
+            !dry && matches!(listener.tls, ListenerTls::Dev | ListenerTls::Auto)
         };
         let dev = match config.listeners.values().find(wants_dev) {
             None => None,
@@ -102,7 +105,11 @@ fn trusts(
             Err(found) => errors.extend(found),
         }
     }
-    if errors.is_empty() { Ok((trusts, warnings)) } else { Err(errors) }
+    if errors.is_empty() {
+        return Ok((trusts, warnings));
+    }
+    warnings.extend(errors);
+    Err(warnings)
 }
 
 fn open(listener: &model::Listener) -> Result<DevCa, Vec<Diagnostic>> {

@@ -24,7 +24,7 @@ use self::{
 };
 use crate::{
     config::{
-        diagnostic::Diagnostic,
+        diagnostic::{Diagnostic, Place},
         model::{Name, RedisStore, Store},
     },
     limit::stored::Away,
@@ -132,6 +132,21 @@ impl Drop for Redis {
     fn drop(&mut self) {
         self.links.iter().for_each(|link| link.end());
     }
+}
+
+/// Connects to a store, says who we are, and waits for one answer. Nothing is written.
+///
+/// # Errors
+/// It is not there, or does not know us.
+pub(crate) async fn greet(redis: &RedisStore, limit: Duration) -> Result<(), String> {
+    let wrong = |found: Vec<Diagnostic>| found.first().map(ToString::to_string).unwrap_or_default();
+    let dial = Dial::new(redis, Place::default()).map_err(wrong)?;
+    let greeted = async {
+        let mut connection = dial.connect(limit).await?;
+        let answer = connection.send(&redis::cmd("PING")).await;
+        answer.map(drop).map_err(|error| link::told(&error))
+    };
+    timeout(limit, greeted).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
 }
 
 /// What stands in the files it names.

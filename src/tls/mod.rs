@@ -3,6 +3,7 @@
 //! certificates; nothing here runs per request.
 
 use std::{
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::{Arc, LazyLock},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -29,15 +30,23 @@ const LARGEST_FILE: u64 = 4 << 20;
 /// A certificate with its key, ready for a handshake, and what its first certificate says.
 pub(crate) struct Identity {
     pub(crate) key: CertifiedKey,
-    /// DNS names among the SANs, lower case.
-    pub(crate) names: Vec<String>,
+    pub(crate) names: Names,
     /// Unix seconds.
     pub(crate) not_after: i64,
 }
 
+/// What a certificate is valid for: its subject alternative names.
+#[derive(Default)]
+pub(crate) struct Names {
+    /// DNS names, lower case.
+    pub(crate) dns: Vec<String>,
+    /// Addresses.
+    pub(crate) addresses: Vec<IpAddr>,
+}
+
 /// What we read from an end-entity certificate.
 struct Facts {
-    names: Vec<String>,
+    names: Names,
     not_before: i64,
     not_after: i64,
 }
@@ -57,7 +66,7 @@ pub(crate) fn now() -> i64 {
 }
 
 /// Reads certificate and key, and judges them at `now`: they parse, belong together, have not
-/// expired. Warnings come with the result.
+/// expired. Warnings come with the result, and with errors.
 pub(crate) fn identity(
     cert: &Located<PathBuf>,
     key: &Located<PathBuf>,
@@ -76,7 +85,8 @@ pub(crate) fn identity(
         Err(e) => {
             let text = format!("{}: key not usable: {e}", shown(&key.value));
             errors.push(Diagnostic::error(key.place, text).help("RSA, ECDSA and Ed25519 keys are"));
-            return Err(errors);
+            warnings.extend(errors);
+            return Err(warnings);
         }
     };
     if certified.keys_match().is_err() {
@@ -89,7 +99,8 @@ pub(crate) fn identity(
         );
     }
     if !errors.is_empty() {
-        return Err(errors);
+        warnings.extend(errors);
+        return Err(warnings);
     }
     Ok((Identity { key: certified, names: facts.names, not_after: facts.not_after }, warnings))
 }
@@ -153,8 +164,12 @@ fn judge_dates(
         let text = format!("{path}: the certificate expired on {end}");
         errors.push(Diagnostic::error(cert.place, text));
     } else if facts.not_after - now < SOON {
-        let days = (facts.not_after - now) / DAY;
-        let text = format!("{path}: the certificate expires in {days} days, on {end}");
+        let left = match (facts.not_after - now) / DAY {
+            0 => "less than a day".to_owned(),
+            1 => "1 day".to_owned(),
+            days => format!("{days} days"),
+        };
+        let text = format!("{path}: the certificate expires in {left}, on {end}");
         warnings.push(Diagnostic::warning(cert.place, text));
     }
     if facts.not_before > now {
@@ -170,22 +185,28 @@ fn facts(file: &Located<PathBuf>, chain: &[CertificateDer<'_>]) -> Result<Facts,
         return Err(problem(file, "the certificate is not valid X.509"));
     };
     Ok(Facts {
-        names: dns_names(&cert),
+        names: names(&cert),
         not_before: cert.validity().not_before.timestamp(),
         not_after: cert.validity().not_after.timestamp(),
     })
 }
 
-fn dns_names(cert: &X509Certificate<'_>) -> Vec<String> {
-    let Ok(Some(sans)) = cert.subject_alternative_name() else { return Vec::new() };
-    sans.value
-        .general_names
-        .iter()
-        .filter_map(|name| match name {
-            GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-            _ => None,
-        })
-        .collect()
+fn names(cert: &X509Certificate<'_>) -> Names {
+    let mut names = Names::default();
+    let Ok(Some(sans)) = cert.subject_alternative_name() else { return names };
+    for name in &sans.value.general_names {
+        match name {
+            GeneralName::DNSName(name) => names.dns.push(name.to_ascii_lowercase()),
+            GeneralName::IPAddress(bytes) => names.addresses.extend(address(bytes)),
+            _ => {}
+        }
+    }
+    names
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from);
+    v4.or_else(|| <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from))
 }
 
 pub(crate) fn date(unix: i64) -> String {

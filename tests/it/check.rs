@@ -5,6 +5,7 @@ use std::{fs, net::TcpListener};
 use serde_json::Value;
 
 use crate::support::{
+    certs::{Authority, Issued},
     gateway::{everything, temporary, tidegate},
     prelude::*,
 };
@@ -118,4 +119,94 @@ fn keys_of_issuers_are_fetched() {
     let (code, said) = check(&file("/keys"), &["--online"]);
     let line = format!("ok      keys of `inline`, route a  {}/keys  1 key (", issuer.url());
     assert!(code == 0 && said.contains(&line), "{said}");
+}
+
+/// Certificate and key, as they stand in a file.
+fn pair(certificate: &Issued, key: &Issued) -> String {
+    format!("{{ cert: {}, key: {} }}", certificate.cert.display(), key.key.display())
+}
+
+#[test]
+fn all_that_is_wrong_is_said_in_one_run() {
+    let authority = Authority::new();
+    let old = authority.issue_client("old", &[], -100);
+    let soon = authority.issue_client("soon", &[], 100_000);
+    let (good, other) = (authority.issue("good", &["a.example"]), authority.issue("other", &["b"]));
+    let file = format!(
+        "version: 1\nlisteners:\n  http: \":8080\"\n  https: {{ address: \":8443\", tls: true }}\ntls:\n  certificates:\n    \
+         - {}\n    - {}\n    - {}\nroutes:\n  a: {{ match: /x, respond: 200 }}\n  b: {{ match: /x, respond: 204 }}\n  \
+         c: {{ match: /x, respnd: 200 }}\n  d: {{ match: /d/**, respond: 200 }}\n  e: {{ match: /d/**, respond: 204, priority: 1 }}\n  \
+         f: {{ match: /f, respond: 204, auth: {{ api_key: {{ keys: {{ ann: 0123456789abcdef }} }} }} }}\n",
+        pair(&old, &old),
+        pair(&good, &other),
+        pair(&soon, &soon),
+    );
+    let (code, said) = check(&file, &[]);
+    assert_eq!(code, 1, "{said}");
+    for part in [
+        "warning: credentials for route `f` can be read on their way: listener `http` has no TLS\n  --> routes.yaml:3:9",
+        "old.crt: the certificate expired on ",
+        "other.key: the key does not belong to the certificate",
+        "soon.crt: the certificate expires in 1 day, on ",
+        "error: routes `a` and `b` match the same requests\n  --> routes.yaml:11:15",
+        "both take GET example.com/x",
+        "error: unknown key `respnd` in route `c`\n  --> routes.yaml:13:",
+        "warning: route `d` is never reached here\n  --> routes.yaml:14:15",
+        "`e` takes every such request",
+    ] {
+        assert!(said.contains(part), "no {part:?}: {said}");
+    }
+    // Nobody knows which requests `c` is for, and what it is not held against is not public either.
+    assert!(!said.contains("`c` match") && !said.contains("and `c`"), "{said}");
+    assert!(!said.contains("public, for there is no auth"), "{said}");
+}
+
+#[test]
+fn the_end_is_what_is_open_to_whom() {
+    let authority = Authority::new();
+    let shop = authority.issue("shop", &["shop.example.com", "*.apps.example.com"]);
+    let file = format!(
+        "version: 1\nlisteners:\n  http: {{ address: \":8080\", https_redirect: true }}\n  \
+         https: {{ address: \":8443\", tls: true }}\n  inside: \":9090\"\ntls: {{ certificates: [{}] }}\n\
+         policies: {{ auth: {{ keys: {{ api_key: {{ keys: {{ ann: 0123456789abcdef }} }} }} }} }}\nroutes:\n  \
+         orders: {{ match: shop.example.com/orders/**, respond: 200, auth: keys, rate_limit: 100/min }}\n  \
+         shop: {{ match: shop.example.com/**, respond: 200 }}\n  wiki: {{ match: {{ host: wiki.example.com, listener: https }}, respond: 200 }}\n",
+        pair(&shop, &shop),
+    );
+    let (code, said) = check(&file, &[]);
+    let expected = "\
+warning: credentials for route `orders` can be read on their way: listener `inside` has no TLS
+ --> routes.yaml:5:11
+  |
+5 |   inside: \":9090\"
+  |           ^^^^^^^
+...
+9 |   orders: { match: shop.example.com/orders/**, respond: 200, auth: keys, rate_limit: 100/min }
+  |                                                                    ---- asked for here
+  |
+  = help: who reads them can use them: `tls` in the listener, `127.0.0.1:9090` for this machine only, or `trusted_proxies` if TLS ends in front of it
+
+warning: listener `https`: no certificate is for `wiki.example.com` of route `wiki`
+  --> routes.yaml:11:26
+   |
+11 |   wiki: { match: { host: wiki.example.com, listener: https }, respond: 200 }
+   |                          ^^^^^^^^^^^^^^^^
+   |
+   = help: clients are shown one for other names, and refuse it; there are certificates for shop.example.com, *.apps.example.com
+
+2 warnings in 1 file
+";
+    assert!(code == 0 && said.contains(expected), "{said}");
+    let table = "\
+ok: 3 routes, 0 upstreams, 3 listeners
+
+listener  route   match                       auth            limit
+all       shop    shop.example.com/**         none            none
+https     wiki    wiki.example.com/**         none            none
+all       orders  shop.example.com/orders/**  keys (api_key)  100/min
+redirected to HTTPS: http
+public, for there is no auth: shop, wiki
+";
+    assert!(said.contains(table), "{said}");
+    assert_eq!(check(&file, &["--strict"]).0, 1);
 }

@@ -50,7 +50,9 @@ fn the_page_lists_them() {
 fn they_check_and_their_tests_hold_and_cover_every_route() {
     for name in recipes().keys() {
         let home = temporary();
-        for verb in [&["check"][..], &["test", "--coverage-min", "100%"], &["fmt", "--check"]] {
+        for verb in
+            [&["check", "--strict"][..], &["test", "--coverage-min", "100%"], &["fmt", "--check"]]
+        {
             let mut command = Command::new(BINARY);
             let file = directory().join(name);
             match verb[0] {

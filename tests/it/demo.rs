@@ -1,11 +1,11 @@
 //! `tidegate demo`: every line it tells a newcomer to paste does what it says.
 
-use std::process::Command;
+use std::{fs, path::Path, process::Command};
 
 use rustix::process::Signal;
 
 use crate::support::{
-    gateway::{BINARY, everything, private, temporary},
+    gateway::{BINARY, everything, private, temporary, tidegate},
     prelude::*,
     process::Process,
 };
@@ -54,6 +54,28 @@ fn every_line_to_paste_works() {
         let line = format!("the breaker {change}");
         process.wait_for(&line, |said| said.contains(&line).then_some(()));
     }
+    let readme = include_str!("../../README.md");
+    let (_, not_found) = answers.iter().find(|(line, _)| line.contains("/dta")).unwrap();
+    let detail = not_found.split("\"detail\":").nth(1).unwrap().split("\",").next().unwrap();
+    assert!(readme.contains(detail), "the README does not show {detail}");
+    let file = printed.iter().find_map(|line| {
+        line.strip_prefix("Open ")?.split_once(" in an editor").map(|(path, _)| path)
+    });
+    as_the_readme_shows(home.path(), Path::new(file.unwrap()), readme);
     process.signal(Signal::INT);
     assert_eq!(process.wait(DEADLINE).code(), Some(0));
+}
+
+/// The change it shows, and what `reload --wait` prints then.
+fn as_the_readme_shows(home: &Path, file: &Path, readme: &str) {
+    // What was pasted last was a change, too.
+    assert!(tidegate(home, &["reload", "--wait"]).status.success());
+    let text = fs::read_to_string(file).unwrap();
+    let (before, after) = ("{ front: 90, data: 10 }", "{ front: 50, data: 50 }");
+    assert!(text.contains(before), "{text}");
+    let route = "routes:\n  status: { match: /status, respond: 204 }\n";
+    fs::write(file, text.replace(before, after).replacen("routes:\n", route, 1)).unwrap();
+    let output = tidegate(home, &["reload", "--wait"]);
+    let shown = format!("$ tidegate reload --wait\n{}```", everything(&output));
+    assert!(readme.contains(&shown), "the README does not show this:\n{shown}");
 }

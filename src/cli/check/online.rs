@@ -1,37 +1,32 @@
 //! `check --online`: whether what the files name is there. Names are looked up as the gateway does, endpoints
-//! are connected to, addresses bound, keys fetched. Nothing is sent to a service.
+//! are connected to, addresses bound, keys and metadata fetched, sources of endpoints asked. No request is
+//! sent to a service, and nothing is written anywhere. What could not be asked without that is said.
 
-use std::{
-    io,
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+mod asking;
+mod questions;
+
+use std::{io, sync::Arc, time::Duration};
 
 use tokio::{
-    net::{TcpStream, UnixStream},
     runtime::Runtime,
     sync::Semaphore,
     task::JoinSet,
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 
+use self::questions::Question;
 use crate::{
-    auth::jwt::{Published, Remote},
     config::{
         diagnostic::{Diagnostic, Place},
-        model::{Address, AuthScheme, Config, Discover, Endpoint, JwtKeys, Records, Target},
+        model::Config,
     },
-    server::{self, systemd::InheritedFds},
-    telemetry::metrics::Metrics,
     upstream::dns::Resolver,
 };
 
-/// How long a name may take.
-const LOOK_UP: Duration = Duration::from_secs(5);
-/// How long a connection may take.
-const CONNECT: Duration = Duration::from_secs(3);
+/// How long one question may take.
+const ONE: Duration = Duration::from_secs(10);
+/// How long all of them may take.
+const ALL: Duration = Duration::from_secs(30);
 /// So many questions at once.
 const AT_ONCE: usize = 64;
 
@@ -42,219 +37,75 @@ pub(super) struct Line {
     /// What was asked: `http://orders-1:8080`.
     pub(super) asked: String,
     /// What came of it.
-    pub(super) said: Result<String, String>,
+    pub(super) said: Said,
     pub(super) took: Duration,
     place: Place,
     /// It need not be a mistake.
     mild: bool,
 }
 
-/// One question.
-struct Question {
-    what: String,
-    asked: String,
-    place: Place,
-    mild: bool,
-    kind: Kind,
+/// What came of a question.
+pub(super) enum Said {
+    /// It is there.
+    Good(String),
+    /// It is not; why.
+    Bad(String),
+    /// Nobody has looked; why.
+    Unseen(String),
 }
 
-enum Kind {
-    Connect(Target),
-    /// That a name has addresses.
-    Name(String),
-    Readable(PathBuf),
-    Bind(Address),
-    Keys(Box<Published>),
-}
+/// Where a line stands: the number of its question, and that of what was found by it.
+type Number = (usize, usize);
 
 /// Asks all there is to ask, many at once; in the order of the questions.
 pub(super) fn ask(config: &Config, runtime: &Runtime) -> io::Result<Vec<Line>> {
-    let questions = questions(config);
+    let questions = questions::of(config);
     let resolver = Resolver::new(runtime.handle().clone())?;
+    let until = Instant::now() + ALL;
     runtime.block_on(async move {
-        let room = Arc::new(Semaphore::new(AT_ONCE));
-        let mut tasks = JoinSet::new();
-        for (at, question) in questions.into_iter().enumerate() {
-            let (room, resolver) = (Arc::clone(&room), resolver.clone());
-            tasks.spawn(async move {
-                let _one = room.acquire().await;
-                (at, question.ask(&resolver).await)
-            });
+        let first = questions.into_iter().enumerate().map(|(at, it)| ((at, 0), it)).collect();
+        let mut answers = all(first, &resolver, until).await;
+        // What was found is connected to, as what is written is.
+        let mut found = Vec::new();
+        for (number, _, questions) in &mut answers {
+            let questions = std::mem::take(questions).into_iter().zip(1..);
+            found.extend(questions.map(|(question, at)| ((number.0, at), question)));
         }
-        let mut lines = tasks.join_all().await;
-        lines.sort_by_key(|(at, _)| *at);
-        Ok(lines.into_iter().map(|(_, line)| line).collect())
+        answers.extend(all(found, &resolver, until).await);
+        answers.sort_by_key(|(number, ..)| *number);
+        Ok(answers.into_iter().map(|(_, line, _)| line).collect())
     })
 }
 
-// === the questions ===
-
-fn questions(config: &Config) -> Vec<Question> {
-    let mut all = Vec::new();
-    for (name, listener) in &config.listeners {
-        let address = &listener.address;
-        // Sockets of systemd are not for us to open.
-        if !matches!(address.value, Address::Fd(_)) {
-            all.push(Question {
-                what: format!("listener {name}"),
-                asked: shown(&address.value),
-                place: address.place,
-                mild: true,
-                kind: Kind::Bind(address.value.clone()),
-            });
-        }
+/// The lines of these questions, each with the questions that came of it.
+async fn all(
+    questions: Vec<(Number, Question)>,
+    resolver: &Resolver,
+    until: Instant,
+) -> Vec<(Number, Line, Vec<Question>)> {
+    let room = Arc::new(Semaphore::new(AT_ONCE));
+    let mut tasks = JoinSet::new();
+    for (number, question) in questions {
+        let (room, resolver) = (Arc::clone(&room), resolver.clone());
+        tasks.spawn(async move {
+            let Question { what, asked, place, mild, kind } = question;
+            let begun = timeout_at(until, room.acquire_owned()).await;
+            let start = Instant::now();
+            let (said, found) = match begun {
+                Ok(_one) => {
+                    let limit = ONE.min(until.saturating_duration_since(start));
+                    let answer = timeout(limit, kind.ask(&what, place, &resolver)).await;
+                    answer.unwrap_or_else(|_| (Said::Bad("no answer in time".to_owned()), vec![]))
+                }
+                Err(_) => {
+                    (Said::Unseen(format!("after {} s there was no time", ALL.as_secs())), vec![])
+                }
+            };
+            let line = Line { what, asked, said, took: start.elapsed(), place, mild };
+            (number, line, found)
+        });
     }
-    for (name, upstream) in &config.upstreams {
-        // One that is written as a URL is called so.
-        let inline = upstream.endpoints.iter().any(|it| it.url.value == *name);
-        let what = if inline { "upstream".to_owned() } else { format!("upstream {name}") };
-        all.extend(upstream.endpoints.iter().map(|it| endpoint(&what, it)));
-        let (asked, kind) = match &upstream.discover {
-            None => continue,
-            // Of other servers than those of the system nothing is asked here.
-            Some(Discover::Dns(dns)) if dns.server.is_some() || dns.records == Records::Srv => {
-                continue;
-            }
-            Some(Discover::Dns(dns)) => (dns.name.clone(), Kind::Name(dns.name.clone())),
-            Some(Discover::File(path)) => {
-                (path.value.display().to_string(), Kind::Readable(path.value.clone()))
-            }
-            Some(Discover::Etcd(etcd)) => {
-                all.extend(etcd.endpoints.iter().map(|it| endpoint(&what, it)));
-                continue;
-            }
-        };
-        all.push(Question { what, asked, place: upstream.place, mild: false, kind });
-    }
-    all.extend(issuers(config));
-    all
-}
-
-fn endpoint(what: &str, it: &Endpoint) -> Question {
-    Question {
-        what: what.to_owned(),
-        asked: it.url.value.to_string(),
-        place: it.url.place,
-        mild: false,
-        kind: Kind::Connect(it.target.clone()),
-    }
-}
-
-/// Those whose keys are fetched, each once.
-fn issuers(config: &Config) -> Vec<Question> {
-    let mut all: Vec<Question> = Vec::new();
-    for (name, route) in &config.routes {
-        for policy in route.auth.iter().flat_map(|auth| &auth.policies) {
-            let AuthScheme::Jwt(jwt) = &policy.scheme else { continue };
-            let JwtKeys::Published(published) = &jwt.keys else { continue };
-            let asked = published.name();
-            if all.iter().any(|it| it.asked == asked) {
-                continue;
-            }
-            all.push(Question {
-                what: format!("keys of `{}`, route {name}", policy.policy),
-                asked,
-                place: route.place,
-                mild: false,
-                kind: Kind::Keys(published.clone()),
-            });
-        }
-    }
-    all
-}
-
-fn shown(address: &Address) -> String {
-    match address {
-        Address::Tcp { host: Some(ip), port } => SocketAddr::new(*ip, *port).to_string(),
-        Address::Tcp { host: None, port } => format!(":{port}"),
-        Address::Unix(path) => format!("unix:{}", path.display()),
-        Address::Fd(name) => format!("fd:{name}"),
-    }
-}
-
-// === impl Question ===
-
-impl Question {
-    async fn ask(self, resolver: &Resolver) -> Line {
-        let start = Instant::now();
-        let said = match self.kind {
-            Kind::Connect(target) => connect(&target, resolver).await,
-            Kind::Name(name) => look_up(&name, resolver).await.map(|all| listed(&all)),
-            Kind::Readable(path) => match std::fs::read(&path) {
-                Ok(_) => Ok("it can be read".to_owned()),
-                Err(error) => Err(error.to_string()),
-            },
-            Kind::Bind(address) => bind(&address),
-            Kind::Keys(published) => keys(*published).await,
-        };
-        let Self { what, asked, place, mild, .. } = self;
-        Line { what, asked, said, took: start.elapsed(), place, mild }
-    }
-}
-
-async fn connect(target: &Target, resolver: &Resolver) -> Result<String, String> {
-    let failed = |error: io::Error| format!("cannot be connected to: {error}");
-    let late = |_| "cannot be connected to: no answer in time".to_owned();
-    match target {
-        Target::Unix(path) => {
-            let stream = timeout(CONNECT, UnixStream::connect(path)).await.map_err(late)?;
-            stream.map(|_| "connected".to_owned()).map_err(failed)
-        }
-        Target::Tcp { host, port } => {
-            let addresses = look_up(host, resolver).await?;
-            for ip in &addresses {
-                let stream = timeout(CONNECT, TcpStream::connect((*ip, *port))).await;
-                // One that does not answer is one too many: the gateway may choose it.
-                let stream = stream.map_err(late).and_then(|stream| stream.map_err(failed));
-                stream.map_err(|error| format!("{} {error}", SocketAddr::new(*ip, *port)))?;
-            }
-            Ok(format!("connected to {}", listed(&addresses)))
-        }
-    }
-}
-
-async fn look_up(host: &str, resolver: &Resolver) -> Result<Vec<IpAddr>, String> {
-    let entry = resolver.watch(host);
-    timeout(LOOK_UP, entry.ready())
-        .await
-        .map_err(|_| format!("no answer about `{host}` in time"))?;
-    let found = entry.addresses().to_vec();
-    match entry.failure() {
-        Some(failure) if found.is_empty() => Err(failure),
-        _ if found.is_empty() => Err(format!("`{host}` has no address")),
-        _ => Ok(found),
-    }
-}
-
-fn bind(address: &Address) -> Result<String, String> {
-    // To bind a Unix socket would take the place of one that is there.
-    if let Address::Unix(path) = address {
-        let directory = path.parent().is_some_and(std::path::Path::is_dir);
-        return match directory {
-            true => Ok("its directory is there".to_owned()),
-            false => Err("its directory is not there".to_owned()),
-        };
-    }
-    match server::listener::bind(address, 1, false, &InheritedFds::default()) {
-        Ok(_) => Ok("free".to_owned()),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            Err("in use, perhaps by the gateway that runs".to_owned())
-        }
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-async fn keys(published: Published) -> Result<String, String> {
-    let problem =
-        |problems: Vec<Diagnostic>| problems.first().map_or_else(String::new, ToString::to_string);
-    let fetch = published.fetch().map_err(problem)?;
-    let metrics = Metrics::new(&[]).keys(&published.name().into());
-    let number = Remote::new(published, fetch, metrics).once().await?;
-    Ok(super::count(number, "key"))
-}
-
-fn listed(addresses: &[IpAddr]) -> String {
-    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    tasks.join_all().await
 }
 
 // === impl Line ===
@@ -262,11 +113,37 @@ fn listed(addresses: &[IpAddr]) -> String {
 impl Line {
     /// What is wrong, with the place of what was asked.
     pub(super) fn finding(&self) -> Option<Diagnostic> {
-        let why = self.said.as_ref().err()?;
+        let Said::Bad(why) = &self.said else { return None };
         let message = format!("{} `{}`: {why}", self.what, self.asked);
         Some(match self.mild {
             true => Diagnostic::warning(self.place, message),
             false => Diagnostic::error(self.place, message),
         })
+    }
+}
+
+// === impl Said ===
+
+impl Said {
+    /// Whether it is there; nothing if nobody has looked.
+    pub(super) fn ok(&self) -> Option<bool> {
+        match self {
+            Self::Good(_) => Some(true),
+            Self::Bad(_) => Some(false),
+            Self::Unseen(_) => None,
+        }
+    }
+
+    /// What there is to say.
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Good(text) | Self::Bad(text) | Self::Unseen(text) => text,
+        }
+    }
+}
+
+impl From<Result<String, String>> for Said {
+    fn from(said: Result<String, String>) -> Self {
+        said.map_or_else(Self::Bad, Self::Good)
     }
 }

@@ -41,8 +41,8 @@ fn line(it: &Line) -> Value {
     json!({
         "what": it.what,
         "asked": it.asked,
-        "ok": it.said.is_ok(),
-        "said": it.said.as_ref().unwrap_or_else(|why| why),
+        "ok": it.said.ok(),
+        "said": it.said.text(),
         "ms": u64::try_from(it.took.as_millis()).unwrap_or(u64::MAX),
     })
 }

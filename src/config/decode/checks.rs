@@ -9,7 +9,7 @@ use super::{
         diagnostic::{Diagnostic, Place},
         model::{Action, AuthPolicy, AuthScheme, Config, ListenerTls, Located, Name, Require},
     },
-    Context,
+    Context, plain_http,
 };
 
 use crate::auth::api_key::carrier::Carrier;
@@ -24,6 +24,7 @@ pub(super) fn all(context: &Context<'_>, config: &Config, file: Place) {
     unused(context, config);
     keys_in_logs(context, config);
     client_certs(context, config);
+    plain_http::warn(context.r, config);
     // A broken route is not a missing one.
     if config.routes.is_empty() && !context.has_routes {
         let place = Place { end: file.start, ..file };
@@ -93,15 +94,10 @@ fn client_certs(context: &Context<'_>, config: &Config) {
         let Some(auth) = route.auth.as_ref().filter(|auth| auth.policies.iter().any(is_one)) else {
             continue;
         };
-        let everywhere = route.matches.iter().any(|branch| branch.listeners.is_empty());
-        let named = |listener: &Name| {
-            let mut all = route.matches.iter().flat_map(|branch| &branch.listeners);
-            everywhere || all.any(|located| located.value == *listener)
-        };
         let (asking, silent): (Vec<_>, Vec<_>) = config
             .listeners
             .iter()
-            .filter(|(name, listener)| listener.https_redirect.is_none() && named(name))
+            .filter(|(name, listener)| listener.https_redirect.is_none() && route.is_on(name))
             .partition(|(_, listener)| listener.client_auth.is_some());
         // Elsewhere one of the others may be shown.
         let others = auth.require == Require::Any && !auth.policies.iter().all(is_one);
@@ -123,7 +119,8 @@ fn listener_names(context: &Context<'_>, config: &Config) {
         routes.flat_map(|(name, route)| route.matches.iter().map(move |b| (name, b)))
     {
         for Located { value, place } in &branch.listeners {
-            if config.listeners.contains_key(value) {
+            // A broken listener is not a missing one.
+            if config.listeners.contains_key(value) || context.listeners.contains(&**value) {
                 continue;
             }
             let shown = context.r.sources.shown(*place, value);

@@ -3,7 +3,7 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -13,7 +13,7 @@ use super::{
     load::{Role, Unit},
     model::{self, Action, Config, Lines, Name, Upstream},
     quarantine,
-    tree::{Kind, Node},
+    tree::{Entry, Kind, Node},
 };
 
 pub(super) use self::{reader::Reader, units::show_size};
@@ -37,6 +37,7 @@ mod logs;
 mod matches;
 mod mirror;
 mod origins;
+mod plain_http;
 mod process;
 mod rate_limit;
 mod reader;
@@ -58,6 +59,8 @@ struct Context<'a> {
     upstreams: RefCell<BTreeMap<Name, Upstream>>,
     /// Every upstream a file names, also those that could not be read: they are not unknown.
     declared: HashMap<&'a str, Place>,
+    /// The same of listeners.
+    listeners: HashSet<&'a str>,
     /// Every file could be read, so what nobody defines does not exist.
     whole: bool,
     /// Some file has a route, maybe a broken one.
@@ -84,7 +87,9 @@ pub(super) fn config(r: &Reader<'_>, units: &[Unit], whole: bool) -> Option<Conf
         .filter_map(|(_, top)| top.entry("routes"))
         .any(|entry| !entry.value.entries().is_some_and(<[_]>::is_empty));
     let upstreams = RefCell::default();
-    let mut context = Context { r, policies, upstreams, declared, whole, has_routes };
+    let listeners =
+        declared_in(r, &tops, "listeners").into_iter().map(|entry| entry.key.as_str()).collect();
+    let mut context = Context { r, policies, upstreams, declared, listeners, whole, has_routes };
     let of_unit = |context: &Context<'_>, unit: &(Role, Fields<'_>)| {
         inherited(context, units, &defaults, unit)
     };
@@ -231,12 +236,16 @@ fn once<'a>(r: &Reader<'_>, tops: &Tops<'a>, key: &str) -> Option<&'a Node> {
 
 fn declared<'a>(r: &Reader<'_>, tops: &Tops<'a>) -> HashMap<&'a str, Place> {
     let mut declared = HashMap::new();
-    for entry in tops.iter().filter_map(|(_, top)| top.entry("upstreams")) {
-        for upstream in r.silent().named(&entry.value, "upstreams") {
-            declared.entry(upstream.key.as_str()).or_insert(upstream.key_place);
-        }
+    for upstream in declared_in(r, tops, "upstreams") {
+        declared.entry(upstream.key.as_str()).or_insert(upstream.key_place);
     }
     declared
+}
+
+/// The entries of a map of names in all files, good or not.
+fn declared_in<'a>(r: &Reader<'_>, tops: &Tops<'a>, key: &'static str) -> Vec<&'a Entry> {
+    let maps = tops.iter().filter_map(|(_, top)| top.entry(key));
+    maps.flat_map(|map| r.silent().named(&map.value, key)).collect()
 }
 
 /// Reports a name that two files define.

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use super::{
     super::{
         diagnostic::Place,
+        fields::{Inherit, ROUTE},
         model::Origins,
         tree::{Entry, Kind, Node},
     },
@@ -13,9 +14,6 @@ use super::{
     records::Policies,
     slot::Slot,
 };
-
-/// Policies that merge with what is inherited, by field or by header; all others replace it.
-const MERGE: [&str; 4] = ["timeouts", "body", "headers", "retry"];
 
 /// What one level says of one kind of policy. `short`: the field that a number or a size alone stands for.
 pub(super) fn policy(
@@ -30,7 +28,8 @@ pub(super) fn policy(
         return origins.add(Cow::Owned(format!("{kind}.{field}")), place, None);
     }
     let named = |node: &Node| node.text().and_then(|name| policies.named(kind, name));
-    let merges = MERGE.contains(&kind);
+    let inherit = ROUTE.field(kind).map(|field| field.inherit);
+    let merges = matches!(inherit, Some(Inherit::Merges | Inherit::MergesByHeader));
     match (&slot.node.kind, named(slot.node)) {
         (_, Some(entry)) if merges => below(origins, kind, &entry.value, Some(place)),
         (Kind::Map(_), None) if merges => below(origins, kind, slot.node, None),

@@ -24,6 +24,7 @@ pub(in crate::config) struct Reader<'a> {
     /// The files, for showing what was written.
     pub(super) sources: &'a Sources,
     out: RefCell<Diagnostics>,
+    errors: Cell<usize>,
     proposals: Cell<usize>,
     /// Places already known to be wrong: a variable that is not set says nothing else.
     known: HashSet<Place>,
@@ -54,7 +55,8 @@ impl<'a> Reader<'a> {
     pub(in crate::config) fn new(sources: &'a Sources, found: Diagnostics) -> Self {
         let places = found.items.iter().filter_map(|found| found.labels.first());
         let known = places.map(|(place, _)| *place).collect();
-        Self { sources, out: RefCell::new(found), proposals: Cell::new(0), known }
+        let (errors, proposals) = (Cell::new(0), Cell::new(0));
+        Self { sources, out: RefCell::new(found), errors, proposals, known }
     }
 
     /// Everything found, once each: an alias repeats the errors of what it stands for. In the
@@ -71,6 +73,9 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn report(&self, found: Diagnostic) {
+        if found.is_error() {
+            self.errors.set(self.errors.get() + 1);
+        }
         let place = found.labels.first().map(|(place, _)| place);
         if !place.is_some_and(|place| self.known.contains(place)) {
             self.out.borrow_mut().push(found);
@@ -82,12 +87,18 @@ impl<'a> Reader<'a> {
         self.out.borrow().has_errors()
     }
 
+    /// How many errors were found by reading so far, those included that say again what is known.
+    pub(super) fn errors(&self) -> usize {
+        self.errors.get()
+    }
+
     /// The same sources, findings thrown away: for values that are judged elsewhere.
     pub(super) fn silent(&self) -> Self {
         let spent = Cell::new(PROPOSALS);
         Self {
             sources: self.sources,
             out: RefCell::default(),
+            errors: Cell::new(0),
             proposals: spent,
             known: HashSet::new(),
         }

@@ -55,6 +55,7 @@ pub(super) fn section(
 
 fn route(context: &Context<'_>, entry: &Entry, defaults: &Defaults) -> Option<Route> {
     let r = context.r;
+    let errors = r.errors();
     let owner = Owner::named(ROUTE.name, &entry.key);
     let f = r.fields(&entry.value, &ROUTE, owner)?;
     let mut own = defaults.clone();
@@ -111,6 +112,8 @@ fn route(context: &Context<'_>, entry: &Entry, defaults: &Defaults) -> Option<Ro
     };
     set(&mut it.enabled, f.get("enabled").and_then(|slot| slot.bool()));
     set(&mut it.access_log, f.get("access_log").and_then(|slot| slot.bool()));
+    // Half a route takes requests nobody meant: others are not held against it.
+    it.enabled &= r.errors() == errors;
     Some(it)
 }
 

@@ -73,10 +73,10 @@ pub(crate) static PRIORITY_CLASS: Section = Section {
             "by",
             Type::Text,
             "",
-            "consumer, claim:NAME, or header:NAME as trusted proxies send it; required",
+            "consumer, claim:NAME, or header:NAME as trusted proxies send it",
         )
         .needed(),
-        field("classes", Type::Free, "", "value and high, normal or low; required")
+        field("classes", Type::Free, "", "value and high, normal or low")
             .of(CLASS_FORMS)
             .filled()
             .needed(),

@@ -92,7 +92,7 @@ pub(crate) static INTROSPECTION: Section = Section {
         )
         .is(&[Form::Like(Grammar::Carrier)]),
         field("issuer", Type::Text, "", "compared with `iss`; not asked for unless written"),
-        field("audience", Type::List, "", "of these `aud` must name one; or any; required")
+        field("audience", Type::List, "", "of these `aud` must name one; or any")
             .of(&[TEXT])
             .alone()
             .needed(),

@@ -12,7 +12,7 @@ pub(crate) static LISTENER: Section = Section {
             "address",
             Type::Text,
             "",
-            "`host:port`, `:port`, `[::1]:port`, `unix:/path` or `fd:NAME`; required",
+            "`host:port`, `:port`, `[::1]:port`, `unix:/path` or `fd:NAME`",
         ).needed(),
         field(
             "https_redirect",
@@ -145,8 +145,8 @@ pub(crate) static TLS: Section = Section {
 pub(crate) static CERTIFICATE: Section = Section {
     name: "`certificates`",
     fields: &[
-        field("cert", Type::Text, "", "path of a PEM chain; watched; required").needed(),
-        field("key", Type::Text, "", "path of the PEM key; required").needed(),
+        field("cert", Type::Text, "", "path of a PEM chain; watched").needed(),
+        field("key", Type::Text, "", "path of the PEM key").needed(),
         field(
             "hosts",
             Type::List,

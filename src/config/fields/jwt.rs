@@ -6,9 +6,8 @@ use super::{A_SECOND, ANY_TIME, Section, Type, field, services::UPSTREAM_TLS};
 pub(crate) static JWT: Section = Section {
     name: "`jwt`",
     fields: &[
-        field("issuer", Type::Text, "", "compared with `iss`, letter for letter; required")
-            .needed(),
-        field("audience", Type::List, "", "of these `aud` must name one; or any; required")
+        field("issuer", Type::Text, "", "compared with `iss`, letter for letter").needed(),
+        field("audience", Type::List, "", "of these `aud` must name one; or any")
             .of(&[TEXT])
             .alone()
             .needed(),

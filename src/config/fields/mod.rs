@@ -11,7 +11,6 @@ mod jwt;
 mod policies;
 mod process;
 mod rate_limit;
-mod reference;
 mod routes;
 mod services;
 mod signed;
@@ -19,7 +18,6 @@ mod stores;
 mod suite;
 
 pub(super) use self::forms::{Form, Grammar, Need};
-pub(super) use self::reference::reference;
 pub(super) use self::{
     admission::*, asked::*, edge::*, policies::*, process::*, rate_limit::*, routes::*,
     services::*, signed::*, stores::*, suite::*,
@@ -62,6 +60,21 @@ pub(crate) struct Field {
     pub filled: bool,
     /// The map may lack what it needs: it is inherited.
     pub partial: bool,
+    /// What becomes of what is inherited where it is written.
+    pub inherit: Inherit,
+}
+
+/// What becomes of what `defaults` say where a route or an upstream says something itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inherit {
+    /// Nothing is inherited.
+    Nothing,
+    /// It is replaced as a whole.
+    Replaces,
+    /// It stays, except for the fields that are written.
+    Merges,
+    /// It stays, except for the headers that are written.
+    MergesByHeader,
 }
 
 /// Whether a key can be used.
@@ -127,6 +140,7 @@ const fn field(key: &'static str, ty: Type, default: &'static str, help: &'stati
         alone: false,
         filled: false,
         partial: false,
+        inherit: Inherit::Nothing,
     }
 }
 
@@ -165,6 +179,18 @@ impl Field {
         Self { partial: true, ..self }
     }
 
+    const fn replaces(self) -> Self {
+        Self { inherit: Inherit::Replaces, ..self }
+    }
+
+    const fn merges(self) -> Self {
+        Self { inherit: Inherit::Merges, ..self }
+    }
+
+    const fn merges_by_header(self) -> Self {
+        Self { inherit: Inherit::MergesByHeader, ..self }
+    }
+
     const fn needed(self) -> Self {
         Self { need: Need::Yes, ..self }
     }
@@ -179,6 +205,20 @@ impl Field {
 
     const fn elsewhere(self) -> Self {
         Self { need: Need::Elsewhere, ..self }
+    }
+}
+
+// === impl Inherit ===
+
+impl Inherit {
+    /// As people are told.
+    pub(crate) fn told(self) -> Option<&'static str> {
+        match self {
+            Self::Nothing => None,
+            Self::Replaces => Some("replaces what is inherited"),
+            Self::Merges => Some("merges field by field with what is inherited"),
+            Self::MergesByHeader => Some("merges header by header with what is inherited"),
+        }
     }
 }
 

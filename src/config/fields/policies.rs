@@ -33,12 +33,12 @@ pub(crate) static POLICIES: Section = Section {
             "how many at once; short form: a number",
         )
         .of(PLACES_FORMS),
-        field("headers", Type::Named(&HEADERS), "", "header changes; merge by header name"),
+        field("headers", Type::Named(&HEADERS), "", "header changes"),
         later("cache", Type::Named(&CACHE), "answers kept"),
         later("compress", Type::Named(&COMPRESS), "answers compressed"),
-        field("body", Type::Named(&BODY), "", "request body limits; merge by field"),
-        field("timeouts", Type::Named(&TIMEOUTS), "", "time limits; merge by field"),
-        field("retry", Type::Named(&RETRY), "", "further tries; merge by field"),
+        field("body", Type::Named(&BODY), "", "request body limits"),
+        field("timeouts", Type::Named(&TIMEOUTS), "", "time limits"),
+        field("retry", Type::Named(&RETRY), "", "further tries"),
     ],
 };
 
@@ -170,8 +170,8 @@ pub(crate) static BASIC: Section = Section {
 pub(crate) static OIDC: Section = Section {
     name: "`oidc`",
     fields: &[
-        field("issuer", Type::Text, "", "URL of the provider, as it writes it; required").needed(),
-        field("client_id", Type::Text, "", "what it knows the gateway as; required").needed(),
+        field("issuer", Type::Text, "", "URL of the provider, as it writes it").needed(),
+        field("client_id", Type::Text, "", "what it knows the gateway as").needed(),
         field("client_secret", Type::Text, "none", "with what the gateway proves that"),
         field("scopes", Type::List, "[openid]", "what is asked for; `openid` always is")
             .of(&[TEXT])
@@ -182,7 +182,7 @@ pub(crate) static OIDC: Section = Section {
             "secrets",
             Type::List,
             "",
-            "of 32 characters or more: the first seals sessions, all open them; required",
+            "of 32 characters or more: the first seals sessions, all open them",
         )
         .of(&[TEXT])
         .alone()

@@ -13,7 +13,7 @@ pub(crate) static RATE_LIMIT: Section = Section {
             "limit",
             Type::List,
             "",
-            "N/s, N/min, N/h, N/day, N/month or N/duration; a list: all of them hold; required",
+            "N/s, N/min, N/h, N/day, N/month or N/duration; a list: all of them hold",
         ).of(&[RATE]).alone().needed(),
         field(
             "burst",

@@ -6,15 +6,16 @@ use super::forms::{
 };
 use super::{ADMIN, LOGS, METRICS, SERVER, STORE, TEST, TRACING};
 use super::{
-    BANDWIDTH, BODY, CACHE, COMPRESS, CONCURRENCY, CORS, ENDPOINT, HEADERS, IP, LISTENER, POLICIES,
-    PRIORITY_CLASS, RATE_LIMIT, RETRY, Section, TIMEOUTS, TLS, Type, UPSTREAM, field, later, moved,
+    BANDWIDTH, BODY, CACHE, COMPRESS, CONCURRENCY, CORS, ENDPOINT, Field, HEADERS, IP, LISTENER,
+    POLICIES, PRIORITY_CLASS, RATE_LIMIT, RETRY, Section, TIMEOUTS, TLS, Type, UPSTREAM, field,
+    later, moved,
 };
 
 /// The top level of a file.
 pub(crate) static TOP: Section = Section {
     name: "",
     fields: &[
-        field("version", Type::Int(1, 1), "", "1; required").needed(),
+        field("version", Type::Int(1, 1), "", "the version of the language").needed(),
         field(
             "include",
             Type::List,
@@ -58,36 +59,98 @@ pub(crate) static TOP: Section = Section {
 pub(crate) const INCLUDED: &[&str] =
     &["version", "upstreams", "policies", "defaults", "routes", "tests"];
 
+// What a route inherits from `defaults`.
+const AUTH_KEY: Field = field(
+    "auth",
+    Type::Map(&ROUTE_AUTH),
+    "none",
+    "who may come in: a name, any or all of some, a policy, or none",
+)
+.or(AUTH_FORMS)
+.replaces();
+const AUTHORIZE_KEY: Field = field(
+    "authorize",
+    Type::Map(&ROUTE_AUTHORIZE),
+    "none",
+    "what they may do there: a name, all of some, a policy, or none",
+)
+.or(AUTHORIZE_FORMS)
+.replaces();
+const IP_KEY: Field =
+    field("ip", Type::Map(&IP), "none", "from which addresses; a name, a map, or none")
+        .or(NAME_OR_NONE)
+        .replaces();
+const RATE_LIMIT_KEY: Field = field(
+    "rate_limit",
+    Type::Map(&RATE_LIMIT),
+    "none",
+    "how often: a name, a rate, a map, a list of these, or none",
+)
+.or(RATE_LIMIT_FORMS)
+.replaces();
+const BANDWIDTH_KEY: Field = field(
+    "bandwidth",
+    Type::Map(&BANDWIDTH),
+    "none",
+    "how many bytes a second: a name, a rate, a map, or none",
+)
+.or(BANDWIDTH_FORMS)
+.replaces();
+const CONCURRENCY_KEY: Field = field(
+    "concurrency",
+    Type::Map(&CONCURRENCY),
+    "none",
+    "how many at once: a name, a number, a map, a list of these, or none",
+)
+.or(CONCURRENCY_FORMS)
+.replaces();
+const CLASS_KEY: Field = field(
+    "priority_class",
+    Type::Map(&PRIORITY_CLASS),
+    "normal",
+    "who goes first when not all can: high, normal, low, or a map",
+)
+.or(CLASS_FORMS)
+.replaces();
+const CORS_KEY: Field = later("cors", Type::Map(&CORS), "from which web pages").replaces();
+const HEADERS_KEY: Field =
+    field("headers", Type::Map(&HEADERS), "", "header changes; a name, a map, or none")
+        .or(NAME_OR_NONE)
+        .merges_by_header();
+const CACHE_KEY: Field = later("cache", Type::Map(&CACHE), "answers kept").replaces();
+const COMPRESS_KEY: Field =
+    later("compress", Type::Map(&COMPRESS), "answers compressed").replaces();
+const BODY_KEY: Field =
+    field("body", Type::Map(&BODY), "", "request body limits; a name, a map, a size, or none")
+        .or(BODY_FORMS)
+        .merges();
+const TIMEOUTS_KEY: Field =
+    field("timeouts", Type::Map(&TIMEOUTS), "", "time limits; a name or a map")
+        .or(&[NAME])
+        .merges();
+const RETRY_KEY: Field =
+    field("retry", Type::Map(&RETRY), "none", "further tries; a number, a name, a map, or none")
+        .or(RETRY_FORMS)
+        .merges();
+
 pub(crate) static DEFAULTS: Section = Section {
     name: "`defaults`",
     fields: &[
-        field("upstream", Type::Map(&UPSTREAM), "", "merges field by field into every upstream")
-            .partial(),
-        field("auth", Type::Map(&ROUTE_AUTH), "none", "replaced by a route's own").or(AUTH_FORMS),
-        field("authorize", Type::Map(&ROUTE_AUTHORIZE), "none", "replaced by a route's own")
-            .or(AUTHORIZE_FORMS),
-        field("ip", Type::Map(&IP), "none", "replaced by a route's own").or(NAME_OR_NONE),
-        field("rate_limit", Type::Map(&RATE_LIMIT), "none", "replaced by a route's own")
-            .or(RATE_LIMIT_FORMS),
-        field("bandwidth", Type::Map(&BANDWIDTH), "none", "replaced by a route's own")
-            .or(BANDWIDTH_FORMS),
-        field("concurrency", Type::Map(&CONCURRENCY), "none", "replaced by a route's own")
-            .or(CONCURRENCY_FORMS),
-        field("priority_class", Type::Map(&PRIORITY_CLASS), "normal", "replaced by a route's own")
-            .or(CLASS_FORMS),
-        later("cors", Type::Map(&CORS), "replaced by a route's own"),
-        field("headers", Type::Map(&HEADERS), "", "merges by header name").or(NAME_OR_NONE),
-        later("cache", Type::Map(&CACHE), "replaced by a route's own"),
-        later("compress", Type::Map(&COMPRESS), "replaced by a route's own"),
-        field("body", Type::Map(&BODY), "", "merges by field").or(BODY_FORMS),
-        field("timeouts", Type::Map(&TIMEOUTS), "", "merges by field").or(&[NAME]),
-        field(
-            "retry",
-            Type::Map(&RETRY),
-            "none",
-            "further tries; a number, a name, or none; merges by field",
-        )
-        .or(RETRY_FORMS),
+        field("upstream", Type::Map(&UPSTREAM), "", "what every upstream inherits").partial(),
+        AUTH_KEY,
+        AUTHORIZE_KEY,
+        IP_KEY,
+        RATE_LIMIT_KEY,
+        BANDWIDTH_KEY,
+        CONCURRENCY_KEY,
+        CLASS_KEY,
+        CORS_KEY,
+        HEADERS_KEY,
+        CACHE_KEY,
+        COMPRESS_KEY,
+        BODY_KEY,
+        TIMEOUTS_KEY,
+        RETRY_KEY,
         moved("timeout", "timeouts"),
     ],
 };
@@ -116,55 +179,20 @@ pub(crate) static ROUTE: Section = Section {
         field("priority", Type::Int(-1000, 1000), "0", "breaks ties that would be an error"),
         field("enabled", Type::Bool, "true", "false keeps it in the file and answers nothing"),
         field("upgrade", Type::List, "[websocket]", "protocols a client may upgrade to, or none").of(&[TEXT]).or(&[NONE]),
-        field(
-            "auth",
-            Type::Map(&ROUTE_AUTH),
-            "none",
-            "who may come in: a name, any or all of some, a policy, or none; replaces",
-        ).or(AUTH_FORMS),
-        field(
-            "authorize",
-            Type::Map(&ROUTE_AUTHORIZE),
-            "none",
-            "what they may do there: a name, all of some, a policy, or none; replaces",
-        ).or(AUTHORIZE_FORMS),
-        field(
-            "ip",
-            Type::Map(&IP),
-            "none",
-            "from which addresses; a name, a map, or none; replaces",
-        ).or(NAME_OR_NONE),
-        field(
-            "rate_limit",
-            Type::Map(&RATE_LIMIT),
-            "none",
-            "how often: a name, a rate, a map, a list of these, or none; replaces",
-        ).or(RATE_LIMIT_FORMS),
-        field(
-            "bandwidth",
-            Type::Map(&BANDWIDTH),
-            "none",
-            "how many bytes a second: a name, a rate, a map, or none; replaces",
-        ).or(BANDWIDTH_FORMS),
-        field(
-            "concurrency",
-            Type::Map(&CONCURRENCY),
-            "none",
-            "how many at once: a name, a number, a map, a list of these, or none; replaces",
-        ).or(CONCURRENCY_FORMS),
-        field(
-            "priority_class",
-            Type::Map(&PRIORITY_CLASS),
-            "normal",
-            "who goes first when not all can: high, normal, low, or a map; replaces",
-        ).or(CLASS_FORMS),
-        later("cors", Type::Map(&CORS), "from which web pages"),
-        field("headers", Type::Map(&HEADERS), "", "name, map, or none").or(NAME_OR_NONE),
-        later("cache", Type::Map(&CACHE), "answers kept"),
-        later("compress", Type::Map(&COMPRESS), "answers compressed"),
-        field("body", Type::Map(&BODY), "", "name, map, size, or none").or(BODY_FORMS),
-        field("timeouts", Type::Map(&TIMEOUTS), "", "name or map").or(&[NAME]),
-        field("retry", Type::Map(&RETRY), "none", "further tries; a number, a name, or none").or(RETRY_FORMS),
+        AUTH_KEY,
+        AUTHORIZE_KEY,
+        IP_KEY,
+        RATE_LIMIT_KEY,
+        BANDWIDTH_KEY,
+        CONCURRENCY_KEY,
+        CLASS_KEY,
+        CORS_KEY,
+        HEADERS_KEY,
+        CACHE_KEY,
+        COMPRESS_KEY,
+        BODY_KEY,
+        TIMEOUTS_KEY,
+        RETRY_KEY,
         field(
             "errors",
             Type::Word(&["auto", "problem", "html", "text"], &[]),
@@ -237,7 +265,7 @@ pub(crate) static REDIRECT: Section = Section {
             "to",
             Type::Text,
             "",
-            "URL template: `{path}`, `{host}`, `{query}` and captured names; required",
+            "URL template: `{path}`, `{host}`, `{query}` and captured names",
         )
         .needed(),
         field("status", Type::Word(&["301", "302", "303", "307", "308"], &[]), "308", "status"),
@@ -258,7 +286,7 @@ pub(crate) static RESPOND: Section = Section {
 pub(crate) static MIRROR: Section = Section {
     name: "`mirror`",
     fields: &[
-        field("to", Type::Text, "", "upstream or URL; required").needed(),
+        field("to", Type::Text, "", "upstream or URL").needed(),
         field("percent", Type::Percent, "100%", "share of the requests"),
         field("compare", Type::Map(&COMPARE), "", "what is compared of the two answers"),
     ],
@@ -276,12 +304,12 @@ pub(crate) static COMPARE: Section = Section {
 pub(crate) static LAYER: Section = Section {
     name: "`layers`",
     fields: &[
-        field("name", Type::Text, "", "as registered in Rust; required").needed(),
+        field("name", Type::Text, "", "as registered in Rust").needed(),
         field(
             "at",
             Type::Word(&["start", "after_auth", "before_upstream"], &[]),
             "",
-            "place in the pipeline; required",
+            "place in the pipeline",
         )
         .needed(),
         field("config", Type::Free, "{}", "checked by the layer").or(&[Form::Anything]),

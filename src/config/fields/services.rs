@@ -32,49 +32,59 @@ pub(crate) static UPSTREAM: Section = Section {
             "least_requests",
             "how an endpoint is chosen: in turn, by requests in flight, by chance, by latency, by \
              a hash",
-        ),
+        )
+        .replaces(),
         field(
             "hash_on",
             Type::Text,
             "",
             "what `lb: hash` hashes: client_ip, path, header:NAME, cookie:NAME, query:NAME",
         )
-        .is(&[Form::Like(Grammar::Hashed)]),
+        .is(&[Form::Like(Grammar::Hashed)])
+        .replaces(),
         field(
             "slow_start",
             ANY_TIME,
             "none",
             "how long an endpoint that is back warms up; or none",
         )
-        .or(&[NONE]),
+        .or(&[NONE])
+        .replaces(),
         field(
             "sticky",
             Type::Map(&STICKY),
             "none",
             "a cookie that pins a client to an endpoint; or none",
         )
-        .or(&[NONE]),
-        field("connect_timeout", SOME_TIME, "1s", "limit on connecting"),
+        .or(&[NONE])
+        .merges(),
+        field("connect_timeout", SOME_TIME, "1s", "limit on connecting").replaces(),
         field(
             "protocol",
             Type::Word(&["auto", "h1", "h2"], &[]),
             "auto",
             "HTTP version: ALPN on https, h1 on http by default",
-        ),
-        field("host_header", Type::Text, "client", "client, upstream, or the host to send"),
+        )
+        .replaces(),
+        field("host_header", Type::Text, "client", "client, upstream, or the host to send")
+            .replaces(),
         field("health", Type::Map(&HEALTH), "none", "active health checks; a path, or none")
-            .or(HEALTH_FORMS),
+            .or(HEALTH_FORMS)
+            .merges(),
         field("outlier", Type::Map(&OUTLIER), "none", "passive ejection of endpoints; or none")
-            .or(&[NONE]),
-        field("breaker", Type::Map(&BREAKER), "none", "circuit breaker; or none").or(&[NONE]),
-        field("limits", Type::Map(&UPSTREAM_LIMITS), "", "bounds on concurrent use"),
-        field("pool", Type::Map(&POOL), "", "idle connections kept"),
+            .or(&[NONE])
+            .merges(),
+        field("breaker", Type::Map(&BREAKER), "none", "circuit breaker; or none")
+            .or(&[NONE])
+            .merges(),
+        field("limits", Type::Map(&UPSTREAM_LIMITS), "", "bounds on concurrent use").merges(),
+        field("pool", Type::Map(&POOL), "", "idle connections kept").merges(),
         later(
             "proxy_protocol",
             Type::Word(&["none", "v1", "v2"], &[]),
             "PROXY protocol to the upstream",
         ),
-        field("tls", Type::Map(&UPSTREAM_TLS), "", "TLS to https endpoints"),
+        field("tls", Type::Map(&UPSTREAM_TLS), "", "TLS to https endpoints").merges(),
         moved("servers", "endpoints"),
         moved("targets", "endpoints"),
         moved("hosts", "endpoints"),
@@ -85,7 +95,7 @@ pub(crate) static UPSTREAM: Section = Section {
 pub(crate) static ENDPOINT: Section = Section {
     name: "`endpoints`",
     fields: &[
-        field("url", Type::Text, "", "where it listens; required").is(&[URL]).needed(),
+        field("url", Type::Text, "", "where it listens").is(&[URL]).needed(),
         field("weight", Type::Int(0, 1000), "1", "share of the load; 0 takes it out"),
         field("backup", Type::Bool, "false", "used when no other is usable"),
         field("priority", Type::Int(0, 100), "0", "used when none of a lower number is usable"),
@@ -221,7 +231,7 @@ pub(crate) static DISCOVER: Section = Section {
 pub(crate) static DISCOVER_DNS: Section = Section {
     name: "`dns`",
     fields: &[
-        field("name", Type::Text, "", "name asked for; required").needed(),
+        field("name", Type::Text, "", "name asked for").needed(),
         field("type", Type::Word(&["a", "aaaa", "srv"], &[]), "", "only these records; A and AAAA"),
         field("port", Type::Int(1, 65535), "", "of every endpoint; required unless `type: srv`"),
         field(
@@ -253,12 +263,11 @@ pub(crate) static DISCOVER_CONSUL: Section = Section {
 pub(crate) static DISCOVER_ETCD: Section = Section {
     name: "`etcd`",
     fields: &[
-        field("endpoints", Type::List, "", "URLs of members of etcd: http, https; required")
+        field("endpoints", Type::List, "", "URLs of members of etcd: http, https")
             .of(&[URL])
             .alone()
             .needed(),
-        field("prefix", Type::Text, "", "what keys begin with; values are URLs or maps; required")
-            .needed(),
+        field("prefix", Type::Text, "", "what keys begin with; values are URLs or maps").needed(),
         field("user", Type::Text, "", "if etcd wants one; with `password`"),
         field("password", Type::Text, "", "secret"),
         field("tls", Type::Map(&UPSTREAM_TLS), "", "TLS to https members"),

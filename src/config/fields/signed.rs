@@ -61,7 +61,7 @@ pub(crate) static SIGNATURE: Section = Section {
 pub(crate) static SIGNATURE_KEY: Section = Section {
     name: "a key",
     fields: &[
-        field("id", Type::Text, "", "what requests call it: `keyid`; required").needed(),
+        field("id", Type::Text, "", "what requests call it: `keyid`").needed(),
         field("secret", Type::Text, "", "32 bytes or more, or `base64:…`").one_of("material"),
         field("public_key", Type::Text, "", "path of a PEM file; watched").one_of("material"),
         field(

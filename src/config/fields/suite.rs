@@ -7,7 +7,7 @@ pub(crate) static TEST: Section = Section {
     name: "`tests`",
     fields: &[
         field("name", Type::Text, "", "what the report calls it; its request without it"),
-        field("request", Type::Text, "", "method and URL: `GET https://host/path`; required")
+        field("request", Type::Text, "", "method and URL: `GET https://host/path`")
             .is(&[Form::Like(Grammar::Request)])
             .needed(),
         field("headers", Type::Free, "{}", "header fields it has; never printed")

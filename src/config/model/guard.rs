@@ -243,6 +243,29 @@ pub enum JwtKeys {
     Published(Box<Published>),
 }
 
+// === impl RouteAuth ===
+
+impl RouteAuth {
+    /// Whether requests show something that whoever has read it can show as well. Certificates and
+    /// signatures are proofs, and prove nothing for others.
+    pub(crate) fn shows_secrets(&self) -> bool {
+        let enforced = self.policies.iter().filter(|policy| policy.mode == Mode::Enforce);
+        enforced.map(|policy| &policy.scheme).any(|scheme| match scheme {
+            AuthScheme::ClientCert(_) | AuthScheme::Signature(_) => false,
+            // Without headers it judges by what is no secret.
+            AuthScheme::External(External { judge, .. }) | AuthScheme::ExtAuthz(judge) => {
+                judge.body.is_some()
+                    || judge.request_headers.as_ref().is_none_or(|names| !names.is_empty())
+            }
+            AuthScheme::ApiKey(_)
+            | AuthScheme::Basic(_)
+            | AuthScheme::Introspection(_)
+            | AuthScheme::Jwt(_)
+            | AuthScheme::Oidc(_) => true,
+        })
+    }
+}
+
 // === impl AuthPolicy ===
 
 impl AuthPolicy {

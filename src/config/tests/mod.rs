@@ -10,6 +10,7 @@ mod loads;
 mod mistakes;
 mod origins;
 mod quarantine;
+mod reference;
 mod rendering;
 mod resilience;
 mod schema;

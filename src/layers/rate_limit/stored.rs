@@ -152,7 +152,7 @@ impl Settings {
         for taken in taken {
             let limit = &self.limits[taken.limit];
             let (by, key) = (-i64::from(taken.question.cost), taken.question.key);
-            limit.tell_back(key, taken.question.cost, exchange);
+            limit.tell_back(taken.question.cost, exchange);
             match &limit.stored {
                 None => limit.shown.limiter.correct(key, by, taken.question.now),
                 Some(stored) => {
@@ -182,7 +182,7 @@ impl Settings {
                 }
             };
             if let Some(standings) = standings {
-                limit.tell_again(key, standings, exchange);
+                limit.tell_again(standings, exchange);
             }
         }
         self.hide_costs(response);
@@ -208,11 +208,10 @@ impl<'l> Round<'l> {
     ) {
         match verdict {
             Verdict::Counted(standings, counter) => {
-                let key = question.key;
                 if !limit::refused(&standings) {
                     self.taken.push(Taken { limit: number, question, counter });
                 }
-                limit.hear(key, standings, exchange, &mut self.denied);
+                limit.hear(standings, exchange, &mut self.denied);
             }
             Verdict::Open => limit.decisions.count(metrics::Verdict::Allowed),
             Verdict::Closed if limit.rule.mode == Mode::Shadow => {

@@ -182,8 +182,7 @@ fn a_shadowed_branch_never_wins() {
             })
             .collect::<Vec<_>>();
         let specs = without_conflicts(&specs, &mut std::collections::HashMap::new());
-        let table = Table::build(branches(&specs)).unwrap();
-        let pairs = table.shadowed();
+        let pairs = Table::shadowed(&branches(&specs));
         shadowed += pairs.len();
         for _ in 0..200 {
             let request = dice.request();

@@ -35,6 +35,7 @@ const SHORTEST: Duration = Duration::from_millis(500);
 /// What outlives a reload, for all of a test.
 fn context() -> Context {
     Context {
+        dry: false,
         metrics: Arc::new(Metrics::new(&[])),
         registry: Registry::default(),
         resolver: Resolver::with_nameserver(Handle::current(), "127.0.0.1:1".parse().unwrap())

@@ -90,7 +90,7 @@ fn a_policy_is_judged_once_where_it_stands_and_is_of_no_use_where_nobody_is_know
         format!(
             "version: 1\npolicies: {{ authorize: {{ a: {policy} }} }}\nroutes:\n  \
              b: {{ match: /b, to: \"http://b:1\", {route} }}\n  \
-             c: {{ match: /c, to: \"http://b:1\", authorize: a }}\n"
+             c: {{ match: /c, to: \"http://b:1\", authorize: a }}\nlisteners: {{ a: \"[::1]:80\" }}\n"
         )
     };
     let found = |policy: &str, route: &str| findings(&read(&file(policy, route)));

@@ -11,7 +11,7 @@ const CERTIFICATES: &[Case] = &[
         ],
     ),
     (
-        "listeners: { a: { address: \":443\", tls: dev }, c: \":80\" }\ntls: { client_auth: { ca: x } }",
+        "listeners: { a: { address: \":443\", tls: dev }, c: \"[::1]:80\" }\ntls: { client_auth: { ca: x } }",
         &[
             "5:3: route `b` wants client certificates, and listener `c` does not ask for any (`client_auth` in its `tls`, or `match: { listener: … }` in the route)",
         ],
@@ -134,7 +134,7 @@ fn a_route_for_certificates_is_reached_only_where_they_are_asked_for() {
     for auth in ["auth: c", "auth: { all: [k, c] }", "auth: { any: [c] }"] {
         compare(CERTIFICATES, |lines| file(auth, lines));
     }
-    let both = "listeners: { a: { address: \":443\", tls: dev }, c: \":80\" }\ntls: { client_auth: { ca: x } }";
+    let both = "listeners: { a: { address: \":443\", tls: dev }, c: \"[::1]:80\" }\ntls: { client_auth: { ca: x } }";
     for auth in [
         "auth: { any: [k, c] }",
         "match: { path: /b, listener: a }, auth: c",
