@@ -1,6 +1,8 @@
 //! How a store is reached: with a password, as a user, over TLS, in another database, over a socket, as a
 //! cluster.
 
+use std::path::Path;
+
 use super::*;
 use crate::support::gateway::{everything, temporary, tidegate};
 
@@ -90,6 +92,42 @@ fn over_a_socket() {
     ));
 }
 
+/// Two gateways count together, and each node has some of the keys.
+fn spreads(yaml: &str, nodes: &[Redis]) -> Gateway {
+    let (one, two) = (start(yaml), start(yaml));
+    for client in 0..30 {
+        let client = format!("203.0.113.{client}");
+        let answers = [&one, &two, &one].map(|gateway| ask(gateway, &client).status);
+        assert_eq!(answers, [200, 200, 429], "{client}");
+    }
+    for node in nodes {
+        let keys = node.keys().iter().filter(|key| key.contains("{shared:")).count();
+        assert!((1..30).contains(&keys), "{keys} keys on one node");
+    }
+    one
+}
+
+/// The nodes a node names are spoken to as it is: over TLS, and only if their certificates hold.
+#[test]
+fn a_cluster_over_tls() {
+    let (authority, upstream) = (Authority::new(), Raw::text("in"));
+    let issued = authority.issue("redis", &["127.0.0.1"]);
+    let nodes = Redis::tls_cluster(&issued.cert, &issued.key, &authority.file());
+    let urls: Vec<_> =
+        nodes.iter().map(|node| format!("\"rediss://127.0.0.1:{}\"", node.port)).collect();
+    let store = |ca: &Path| {
+        let ca = ca.display();
+        let store = format!("redis: [{}], {PATIENT}, tls: {{ ca: \"{ca}\" }}", urls.join(", "));
+        file(&upstream, &store, "limit: 2/h, burst: 2, on_store_error: deny")
+    };
+    spreads(&store(&authority.file()), &nodes);
+    let other = Authority::new();
+    let mut stranger = Gateway::start(&store(&other.file()));
+    let line = stranger.wait_log(&["the store is away"]);
+    assert!(line.contains("certificate"), "{line}");
+    assert_eq!(ask(&stranger, "203.0.113.99").status, 503);
+}
+
 /// Three masters: keys are spread, and one that dies takes only its own with it.
 #[test]
 fn a_cluster_spreads_keys_and_survives_a_node() {
@@ -97,16 +135,7 @@ fn a_cluster_spreads_keys_and_survives_a_node() {
     let urls: Vec<String> = nodes.iter().map(|node| format!("\"{}\"", node.url())).collect();
     let store = format!("redis: [{}], {PATIENT}", urls.join(", "));
     let yaml = file(&upstream, &store, "limit: 2/h, burst: 2, on_store_error: deny");
-    let (one, two) = (start(&yaml), start(&yaml));
-    for client in 0..30 {
-        let client = format!("203.0.113.{client}");
-        let answers = [&one, &two, &one].map(|gateway| ask(gateway, &client).status);
-        assert_eq!(answers, [200, 200, 429], "{client}");
-    }
-    for node in &nodes {
-        let keys = node.keys().iter().filter(|key| key.contains("{shared:")).count();
-        assert!((1..30).contains(&keys), "{keys} keys on one node");
-    }
+    let one = spreads(&yaml, &nodes);
     for node in &nodes {
         node.cli(&["script", "flush"]);
     }

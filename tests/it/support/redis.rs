@@ -34,6 +34,8 @@ pub(crate) struct Redis {
     login: Vec<String>,
 }
 
+const CLUSTER: [&str; 4] = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
+
 // === impl Redis ===
 
 impl Redis {
@@ -58,10 +60,14 @@ impl Redis {
     /// A server that speaks only TLS.
     #[track_caller]
     pub(crate) fn tls(cert: &Path, key: &Path, ca: &Path) -> Self {
-        let path = |path: &Path| path.display().to_string();
-        let (cert, key, ca) = (path(cert), path(key), path(ca));
-        let args = ["--tls-cert-file", &cert, "--tls-key-file", &key, "--tls-ca-cert-file", &ca];
-        let args = [&args[..], &["--port", "0", "--tls-auth-clients", "no"]].concat();
+        Self::secure([cert, key, ca], &[])
+    }
+
+    #[track_caller]
+    fn secure(files: [&Path; 3], args: &[&str]) -> Self {
+        let [cert, key, ca] = files.map(|path| path.display().to_string());
+        let tls = ["--tls-cert-file", &cert, "--tls-key-file", &key, "--tls-ca-cert-file", &ca];
+        let args = [&tls[..], &["--port", "0", "--tls-auth-clients", "no"], args].concat();
         for _ in 0..10 {
             if let Some(redis) = Self::attempt("--tls-port", &args, &["--tls", "--cacert", &ca]) {
                 return redis;
@@ -73,10 +79,20 @@ impl Redis {
     /// Three masters that are one cluster.
     #[track_caller]
     pub(crate) fn cluster() -> Vec<Self> {
-        let args = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
-        let nodes: Vec<Self> = (0..3).map(|_| Self::with(&args, &[])).collect();
+        Self::join((0..3).map(|_| Self::with(&CLUSTER, &[])).collect())
+    }
+
+    /// The same, speaking only TLS, to each other too.
+    #[track_caller]
+    pub(crate) fn tls_cluster(cert: &Path, key: &Path, ca: &Path) -> Vec<Self> {
+        let args = [&CLUSTER[..], &["--tls-cluster", "yes"]].concat();
+        Self::join((0..3).map(|_| Self::secure([cert, key, ca], &args)).collect())
+    }
+
+    #[track_caller]
+    fn join(nodes: Vec<Self>) -> Vec<Self> {
         let mut command = Command::new("redis-cli");
-        command.args(["--cluster", "create", "--cluster-yes"]);
+        command.args(&nodes[0].login).args(["--cluster", "create", "--cluster-yes"]);
         command.args(nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)));
         let output = run(&mut command, "redis-tools");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
