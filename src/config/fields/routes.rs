@@ -337,5 +337,6 @@ pub(crate) static ROUTE_AUTH: Section = Section {
         field("introspection", Type::Free, "", "inline").elsewhere(),
         field("external", Type::Free, "", "inline").elsewhere(),
         field("ext_authz", Type::Free, "", "inline").elsewhere(),
+        field("signature", Type::Free, "", "inline").elsewhere(),
     ],
 };
