@@ -102,3 +102,53 @@ fn ten_thousand_mistakes_end_in_a_page_one_can_read() {
     assert!(said.contains("respnd") && said.contains("routes.yaml:3:"), "{}", &said[..1000]);
     assert!(took < DEADLINE, "{took:?}");
 }
+
+/// Routes of which each has a limit of its own, inherited.
+fn limited(count: usize) -> String {
+    let routes = many(count);
+    format!("defaults: {{ rate_limit: 100/min, concurrency: 5000 }}\n{routes}")
+}
+
+/// KiB that a process holds, or held at most, if it still runs.
+fn memory(pid: u32, what: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(what))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[test]
+fn a_limit_of_each_of_a_thousand_routes_costs_a_look_at_the_file_next_to_nothing() {
+    use crate::support::gateway::{private, temporary};
+    let home = temporary();
+    std::fs::write(home.path().join("routes.yaml"), limited(1_000)).unwrap();
+    for verb in [&["check"][..], &["explain", "GET", "http://h0.example.com/"], &["test"]] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        let command = private(command.args(verb), home.path());
+        let command = command.stdout(std::process::Stdio::null());
+        let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+        // It only ever grows, so what is read last is all of it.
+        let mut peak = 0;
+        let status = loop {
+            peak = memory(child.id(), "VmHWM:").unwrap_or(peak);
+            match child.try_wait().unwrap() {
+                Some(status) => break status,
+                None => std::thread::yield_now(),
+            }
+        };
+        eprintln!("1,000 routes with a limit each: {verb:?} takes {peak} KiB");
+        assert!(status.code().is_some_and(|code| code < 2), "{verb:?}: {status}");
+        assert!(peak > 0 && peak < 200 << 10, "{verb:?}: {peak} KiB");
+    }
+}
+
+#[test]
+fn a_running_gateway_pays_for_keys_that_came_and_not_for_those_that_may() {
+    let gateway = Gateway::start(&limited(1_000));
+    let at_first = gateway.usage().own;
+    assert_eq!(gateway.get("h0.example.com", "/").status, 200);
+    gateway.reload(&limited(1_001));
+    let after = gateway.usage().own;
+    eprintln!("1,000 routes with a limit each: {at_first} KiB, {after} KiB after a reload");
+    assert!(at_first < 150 << 10, "{at_first} KiB");
+    assert!(after < 200 << 10, "{after} KiB after a reload");
+}
