@@ -167,7 +167,7 @@ impl Limit {
             return false;
         }
         if refused {
-            let (route, policy) = (&*exchange.route.name, &*self.rule.policy);
+            let (route, policy) = (&*exchange.route.name, &*self.shown.name);
             tracing::debug!(route, policy, "the request would be refused");
         }
         true

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{Limiter, Standing, Told};
-use crate::config::model::{LimitHeaders, Period, RateLimit, Window};
+use crate::config::model::{LimitHeaders, Name, Period, RateLimit, Window};
 
 /// The type of a problem that says which limits refused.
 pub(crate) const QUOTA_EXCEEDED: &str =
@@ -27,6 +27,8 @@ const DAY: u64 = 24 * 3600;
 /// How a policy looks, as far as that does not depend on the request.
 #[derive(Debug)]
 pub(crate) struct Shown {
+    /// What it is called, by everybody who tells of it.
+    pub(crate) name: Name,
     pub(crate) limiter: Arc<Limiter>,
     windows: Box<[Item]>,
     headers: LimitHeaders,
@@ -52,7 +54,7 @@ struct Item {
 
 impl Shown {
     /// A limit under this name.
-    pub(crate) fn new(limit: &RateLimit, name: &str, limiter: Arc<Limiter>) -> Self {
+    pub(crate) fn new(limit: &RateLimit, name: &Name, limiter: Arc<Limiter>) -> Self {
         let several = limit.windows.len() > 1;
         let item = |window: &Window| Item::new(name, window, several);
         let windows: Box<[_]> = limit.windows.iter().map(item).collect();
@@ -60,7 +62,7 @@ impl Shown {
             [item] if limit.headers.draft() => Some(item.lines()),
             _ => None,
         };
-        Self { limiter, windows, headers: limit.headers, alone }
+        Self { name: Arc::clone(name), limiter, windows, headers: limit.headers, alone }
     }
 
     /// What its windows that have refused are called.

@@ -132,11 +132,11 @@ pub(crate) struct Told {
     pub(crate) standings: Standings,
 }
 
-/// What clients are told a limit is called: by its name, or by the route it was written in.
-pub(crate) fn shown_name(limit: &RateLimit, route: &Name, number: usize) -> String {
+/// What a limit is called: by its name, or by the route it was written in.
+pub(crate) fn shown_name(limit: &RateLimit, route: &Name, number: usize) -> Name {
     match number {
-        _ if limit.named => limit.policy.to_string(),
-        0 => route.to_string(),
-        more => format!("{route}-{}", more + 1),
+        _ if limit.named => Arc::clone(&limit.policy),
+        0 => Arc::clone(route),
+        more => format!("{route}-{}", more + 1).into(),
     }
 }

@@ -25,6 +25,7 @@ use std::{collections::BTreeMap, convert::Infallible, fmt, path::PathBuf, sync::
 
 pub use compile::compile;
 pub(crate) use stack::rewrite;
+pub(crate) use stores::Silence;
 
 use crate::{
     auth::{oidc::logins::Logins, password::Passwords, signature::Nonces},

@@ -42,6 +42,17 @@ enum Store {
     Rls(Arc<Rls>),
 }
 
+/// Why a store says nothing to somebody who only looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// Requests do without it.
+    Away,
+    /// It did not answer just now.
+    NoAnswer,
+    /// It would count whoever asks.
+    NotAsked,
+}
+
 /// A limit, and what asks for it.
 #[derive(Clone, Debug)]
 struct Made {
@@ -113,7 +124,7 @@ impl Stores {
     /// What asks for a limit that is counted in a store. One that is not there was refused before.
     pub(super) fn of(
         &self,
-        id: &Id,
+        (id, called): (&Id, &Name),
         rule: &Arc<RateLimit>,
         share: &Arc<Limiter>,
         metrics: &Metrics,
@@ -126,7 +137,7 @@ impl Stores {
             leases: made.leases,
             on_error: settings.on_error,
             share: Arc::clone(share),
-            degraded: metrics.store(&settings.store.value).degraded(&rule.policy),
+            degraded: metrics.store(&settings.store.value).degraded(called),
         }))
     }
 
@@ -173,6 +184,16 @@ impl Stores {
         let id = Id::of(rule, route, number);
         let made = self.made.lock();
         made.iter().find(|made| made.id == id).map(|made| Arc::clone(&made.remote))
+    }
+
+    /// Why the store of a limit has not said how things stand.
+    pub(crate) fn silence(&self, rule: &RateLimit) -> Silence {
+        match rule.store().and_then(|name| self.all.get(name)) {
+            Some((Store::Redis(redis), _)) if !redis.is_up() => Silence::Away,
+            Some((Store::Rls(rls), _)) if !rls.is_up() => Silence::Away,
+            Some((Store::Rls(_), _)) => Silence::NotAsked,
+            Some((Store::Redis(_), _)) | None => Silence::NoAnswer,
+        }
     }
 
     /// How many gateways count in the store of a limit.

@@ -79,6 +79,11 @@ impl Redis {
         same && self.material == material(settings)
     }
 
+    /// Whether all workers can ask it.
+    pub(crate) fn is_up(&self) -> bool {
+        self.metrics.is_up()
+    }
+
     /// What its keys begin with.
     fn prefix(&self) -> &str {
         &self.settings.prefix

@@ -16,8 +16,9 @@ use crate::{
         Cost, KeyPart, Mode, OnStoreError, Period, RateLimit, StoreSync, Stored, Window,
     },
     error::{Error, Reason},
-    layers::rate_limit::{cost, is_exempt},
-    limit::{Limiter, Standing, stored::Amount},
+    layers::rate_limit::{cost, is_exempt, stored::unavailable},
+    limit::{Limiter, Standing, shown_name, stored::Amount},
+    runtime::Silence,
     telemetry::clock::unix_micros,
 };
 
@@ -44,7 +45,8 @@ fn one(walk: &mut Walk<'_>, number: usize, limit: &Arc<RateLimit>) -> Step {
     let flows = limit.windows.iter().find(|it| matches!(it.period, Period::Every(_)));
     let burst = flows.map_or_else(String::new, |it| format!(", {} at once", it.burst));
     let key = parts(&limit.key);
-    let what = format!("{}: {}{burst} by {key}", limit.policy, windows(limit));
+    let called = shown_name(limit, &walk.name, number);
+    let what = format!("{called}: {}{burst} by {key}", windows(limit));
     // Where several stand in a list, each is told by its own line.
     let named = format!("rate_limit.{}", limit.policy);
     let named = if walk.written(&named).is_empty() { "rate_limit" } else { &named };
@@ -65,59 +67,78 @@ fn one(walk: &mut Walk<'_>, number: usize, limit: &Arc<RateLimit>) -> Step {
     } else if cost != 1 {
         step = step.say(format!("this request: it costs {cost}"));
     }
-    if !walk.live {
+    // Of what costs nothing nobody is asked.
+    if !walk.live || cost == 0 {
         return step;
     }
     if limit.needs_identity() && !walk.known {
         walk.not_judged.push("rate_limit: nobody knows who the request is from".to_owned());
         return Step { verdict: Verdict::Unknown, ..step };
     }
-    if limit.stored.is_some() {
-        return shared(walk, step, (number, limit), cost);
-    }
     let gateways = walk.runtime.stores.gateways(limit);
-    let limiter = walk.runtime.limiters.of_route(&walk.name, number, limit, gateways);
-    standing(walk, step, limit, (&limiter, cost))
+    let limiter = &walk.runtime.limiters.of_route(&walk.name, number, limit, gateways);
+    let asked = Asked { number, limit, limiter, called: &called, cost };
+    match &limit.stored {
+        Some(stored) => shared(walk, step, &asked, stored),
+        None => standing(walk, step, &asked),
+    }
 }
 
-fn standing(
-    walk: &Walk<'_>,
-    step: Step,
-    limit: &RateLimit,
-    (limiter, cost): (&Limiter, u32),
-) -> Step {
-    let now = Instant::now();
+/// A limit a running gateway is asked about.
+struct Asked<'a> {
+    number: usize,
+    limit: &'a Arc<RateLimit>,
+    limiter: &'a Limiter,
+    called: &'a str,
+    cost: u32,
+}
+
+fn standing(walk: &Walk<'_>, step: Step, asked: &Asked<'_>) -> Step {
+    let (now, limiter) = (Instant::now(), asked.limiter);
     let now = limiter.at(now, unix_micros(now));
     let standings = limiter.take(limiter.key(&walk.request, &walk.exchange), 0, now);
-    judged(step, limit, &standings, cost)
+    judged(step, asked, &standings)
 }
 
-/// What the store says of it, if it answers; it is not told that this is a request.
-fn shared(
-    walk: &mut Walk<'_>,
-    step: Step,
-    (number, limit): (usize, &Arc<RateLimit>),
-    cost: u32,
-) -> Step {
+/// What the store says of it, if it answers; it is not told that this is a request. While it is away, what
+/// requests get then.
+fn shared(walk: &mut Walk<'_>, step: Step, asked: &Asked<'_>, stored: &Stored) -> Step {
+    let Asked { number, limit, .. } = *asked;
     let stores = &walk.runtime.stores;
-    let gateways = stores.gateways(limit);
-    let limiter = walk.runtime.limiters.of_route(&walk.name, number, limit, gateways);
-    let entries = limiter.entries(&walk.request, &walk.exchange);
+    let entries = asked.limiter.entries(&walk.request, &walk.exchange);
     let looking = Amount { least: 0, most: 0 };
     let said = stores.remote(&walk.name, number, limit).and_then(|remote| {
         walk.handle.block_on(async { remote.take(&entries, looking, None).await }).ok()
     });
     match said {
-        Some(taken) => judged(step, limit, &taken.standings, cost),
+        Some(taken) => judged(step, asked, &taken.standings),
         None => {
-            let store = limit.store().map_or("", |name| name);
-            walk.not_judged.push(format!("rate_limit: store {store} does not answer"));
+            let why = match stores.silence(limit) {
+                Silence::Away => return alone(walk, step, asked, stored),
+                Silence::NoAnswer => "does not answer",
+                Silence::NotAsked => "was not asked, as it would count that",
+            };
+            walk.not_judged.push(format!("rate_limit: store {} {why}", stored.store.value));
             Step { verdict: Verdict::Unknown, ..step }
         }
     }
 }
 
-fn judged(step: Step, limit: &RateLimit, standings: &[Standing], cost: u32) -> Step {
+/// What requests get while the store is away.
+fn alone(walk: &Walk<'_>, step: Step, asked: &Asked<'_>, stored: &Stored) -> Step {
+    let step = step.say(format!("store {} is away now", stored.store.value));
+    match stored.on_error {
+        OnStoreError::Allow => step.say("this request: it passes, and nobody counts it"),
+        OnStoreError::Local => standing(walk, step, asked),
+        OnStoreError::Deny if asked.limit.mode == Mode::Shadow => {
+            Step { verdict: Verdict::WouldRefuse, ..step }
+        }
+        OnStoreError::Deny => step.refuse(Answer::of(&unavailable(asked.limit, asked.called))),
+    }
+}
+
+fn judged(step: Step, asked: &Asked<'_>, standings: &[Standing]) -> Step {
+    let Asked { limit, called, cost, .. } = *asked;
     let left: Vec<String> = standings.iter().map(|it| it.left.to_string()).collect();
     let step = step.say(format!("this request: {} left at once", left.join(", ")));
     let short = standings.iter().filter(|it| it.left < cost);
@@ -125,7 +146,7 @@ fn judged(step: Step, limit: &RateLimit, standings: &[Standing], cost: u32) -> S
     if limit.mode == Mode::Shadow {
         return Step { verdict: Verdict::WouldRefuse, ..step };
     }
-    let detail = format!("more than `{}` allows", limit.policy);
+    let detail = format!("more than `{called}` allows");
     let error = Error::new(Reason::RateLimited, detail);
     step.refuse(Answer::of(&error.header(RETRY_AFTER, HeaderValue::from(wait.max(1)))))
 }

@@ -17,7 +17,7 @@ use super::{
     AllDenied, Limit, Settings, cost, is_exempt, refusal,
 };
 use crate::{
-    config::model::Mode,
+    config::model::{Mode, RateLimit},
     error::{Error, Reason},
     limit::{
         self,
@@ -146,7 +146,7 @@ impl Settings {
         let error = match (denied, closed) {
             (None, None) => return Ok(taken),
             (Some(denied), _) => refusal(&denied),
-            (None, Some(limit)) => unavailable(limit),
+            (None, Some(limit)) => unavailable(&limit.rule, &limit.shown.name),
         };
         // Nothing is taken from the others, where one refuses.
         for taken in taken {
@@ -189,10 +189,11 @@ impl Settings {
     }
 }
 
+/// Nobody can say anything of a limit that is called so.
 #[cold]
-fn unavailable(limit: &Limit) -> Error {
-    let store = limit.rule.store().map_or("", |name| name);
-    let detail = format!("`{}` cannot be counted: store `{store}` is away", limit.rule.policy);
+pub(crate) fn unavailable(rule: &RateLimit, called: &str) -> Error {
+    let store = rule.store().map_or("", |name| name);
+    let detail = format!("`{called}` cannot be counted: store `{store}` is away");
     Error::new(Reason::LimitUnavailable, detail).header(RETRY_AFTER, HeaderValue::from_static("1"))
 }
 

@@ -25,7 +25,7 @@ fn rule(most: u32, burst: u32) -> RateLimit {
 
 /// A limit under this name, with buckets of its own.
 fn limit(rule: RateLimit, name: &str) -> Limit {
-    let shown = Shown::new(&rule, name, Arc::new(Limiter::new(&rule)));
+    let shown = Shown::new(&rule, &name.into(), Arc::new(Limiter::new(&rule)));
     Limit { rule: Arc::new(rule), shown: Arc::new(shown), decisions: Arc::default(), stored: None }
 }
 

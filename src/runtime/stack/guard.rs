@@ -67,12 +67,13 @@ impl Stacks<'_> {
             let (id, metrics) = (Id::of(rule, name, number), &self.context.metrics);
             let gateways = self.parts.stores.gateways(rule);
             let limiter = self.parts.limiters.of(id.clone(), rule, gateways);
-            let stored = self.parts.stores.of(&id, rule, &limiter, metrics);
-            let shown = fields::Shown::new(rule, &limit::shown_name(rule, name, number), limiter);
+            let called = limit::shown_name(rule, name, number);
+            let stored = self.parts.stores.of((&id, &called), rule, &limiter, metrics);
+            let shown = fields::Shown::new(rule, &called, limiter);
             Limit {
                 rule: Arc::clone(rule),
                 shown: Arc::new(shown),
-                decisions: metrics.route(name).decisions("rate_limit", &rule.policy),
+                decisions: metrics.route(name).decisions("rate_limit", &called),
                 stored,
             }
         });

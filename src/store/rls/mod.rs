@@ -88,6 +88,11 @@ impl Rls {
         Arc::new(Self { service, domain: domain.to_owned(), state, health, metrics })
     }
 
+    /// Whether it is asked.
+    pub(crate) fn is_up(&self) -> bool {
+        self.metrics.is_up()
+    }
+
     /// Asks, unless it is known not to answer.
     async fn ask(
         self: Arc<Self>,

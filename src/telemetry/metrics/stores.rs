@@ -104,6 +104,11 @@ impl StoreMetrics {
         self.up.store(up, Relaxed);
     }
 
+    /// What was said last of that.
+    pub fn is_up(&self) -> bool {
+        self.up.load(Relaxed)
+    }
+
     /// Counts a call.
     pub fn count(&self, call: StoreCall) {
         self.calls[call as usize].fetch_add(1, Relaxed);

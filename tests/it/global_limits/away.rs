@@ -16,6 +16,15 @@ fn killed_and_started_again_with_a_share_meanwhile() {
     assert_eq!(alone, [200, 200, 200, 200, 429, 429]);
     assert_eq!(degraded(&gateway, "local"), 6.0);
     assert_eq!(is_up(&gateway), Some(0.0));
+    let explain = |client: &str| {
+        let from = format!("X-Forwarded-For: {client}");
+        let ask =
+            ["explain", "GET", "http://h/", "--live", "--client-ip", "127.0.0.1", "-H", &from];
+        crate::support::gateway::everything(&gateway.verb(&ask))
+    };
+    let (over, fresh) = (explain("203.0.113.7"), explain("203.0.113.8"));
+    assert!(over.contains("429 rate_limited") && over.contains("0 left at once"), "{over}");
+    assert!(fresh.contains("forwarded") && fresh.contains("4 left at once"), "{fresh}");
     gateway.wait_log(&["the store is away", "\"store\":\"main\""]);
     redis.restart();
     until("the store is up again", || is_up(&gateway) == Some(1.0));

@@ -173,7 +173,10 @@ fn explain_tells_what_all_gateways_have_left() {
     assert!(explain().contains("rate_limited"), "{}", explain());
     redis.kill();
     until("it is away", || is_up(&two) == Some(0.0));
-    assert!(explain().contains("rate_limit: store main does not answer"), "{}", explain());
+    let said = explain();
+    assert!(said.contains("503 limit_unavailable"), "{said}");
+    assert!(said.contains("store main is away now") && !said.contains("forwarded"), "{said}");
+    assert_eq!(status(&two), 503, "as requests get it");
 }
 
 // === how many pass ===

@@ -49,6 +49,12 @@ fn a_service_that_is_away_is_done_without_and_found_again() {
     let mut gateway =
         Gateway::start(&file(&upstream, &store, "limit: 1000/h, on_store_error: deny"));
     until("the first answer is in time", || status(&gateway) == 200);
+    let explain = || {
+        let said = gateway.verb(&["explain", "GET", "http://h/", "--live"]);
+        crate::support::gateway::everything(&said)
+    };
+    let said = explain();
+    assert!(said.contains("store main was not asked"), "{said}");
     rls.slow(true);
     let times: Vec<Duration> = (0..20)
         .map(|_| {
@@ -61,6 +67,8 @@ fn a_service_that_is_away_is_done_without_and_found_again() {
     // Three, and one now and then to see whether it is back.
     assert!((3..=10).contains(&slow), "{times:?}");
     assert_eq!(is_up(&gateway), Some(0.0));
+    let said = explain();
+    assert!(said.contains("503 limit_unavailable") && !said.contains("forwarded"), "{said}");
     gateway.wait_log(&["the store is away", "\"store\":\"main\""]);
     rls.slow(false);
     until("it is asked again", || status(&gateway) == 200);
