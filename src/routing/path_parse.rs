@@ -45,6 +45,30 @@ impl PathPattern {
         }
     }
 
+    /// Why no request has a path like this, and what to write instead, where paths are made canonical by
+    /// these rules: routes that protect such a path would protect nothing.
+    pub fn never(&self, rules: Normalize) -> Option<(String, String)> {
+        let shown = &self.source;
+        for (at, step) in self.steps.iter().enumerate() {
+            let Step::Literal(text) = step else { continue };
+            // An empty one at the end is a slash there.
+            let inner = at + 1 < self.steps.len() || !matches!(self.end, End::Exact);
+            if text.is_empty() && inner && rules.merge_slashes {
+                return Some((
+                    format!("`{shown}`: no request has this path: empty segments are left out before matching"),
+                    "write one `/` instead of several; `server: { normalize: { merge_slashes: false } }` keeps them".to_owned(),
+                ));
+            }
+            if text.contains("%2F") && !rules.keep_encoded_slash {
+                return Some((
+                    format!("`{shown}`: no request has this path: an encoded slash is refused with 400"),
+                    "write `/` where it separates segments; `server: { normalize: { encoded_slash: keep } }` lets `%2F` pass".to_owned(),
+                ));
+            }
+        }
+        None
+    }
+
     /// Reads a whole-path regular expression. It must start with `^/`, and ends where the operator
     /// says (`$`).
     ///
@@ -259,6 +283,30 @@ mod tests {
         }
         for bad in ["/a", "^a", "", "^/(", "^/a|b", "^/a|/b", "^/[|]|x", "^/a{1000}{1000}{1000}"] {
             assert!(PathPattern::regex(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_path_no_request_has_is_known_by_the_rules_paths_are_read_by() {
+        let rules =
+            |merge_slashes, keep_encoded_slash| Normalize { merge_slashes, keep_encoded_slash };
+        let never = |text: &str, rules| {
+            let pattern = match text.starts_with('^') {
+                true => PathPattern::regex(text),
+                false => PathPattern::parse(text),
+            };
+            pattern.unwrap().never(rules).is_some()
+        };
+        for path in ["/a//b", "//", "//a", "/a//", "/a//**", "/{x}//{y}", "^//a", "^/a//b$"] {
+            assert!(never(path, rules(true, false)), "{path}");
+            assert!(!never(path, rules(false, false)), "{path}");
+        }
+        for path in ["/a%2fb", "/x/%2F/**", "/a%2Fb/{c}"] {
+            assert!(never(path, rules(true, false)), "{path}");
+            assert!(!never(path, rules(true, true)), "{path}");
+        }
+        for path in ["/", "/a", "/a/", "/**", "/a/**", "/{x}/", "^/", "^/a/$", "/a%20b", "^/a/?/"] {
+            assert!(!never(path, rules(true, false)), "{path}");
         }
     }
 

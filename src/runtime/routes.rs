@@ -13,7 +13,7 @@ use crate::{
         },
     },
     layers::template::Template,
-    routing::{Branch, HostPattern, MethodSet, PathPattern, Table, ValueCondition},
+    routing::{Branch, HostPattern, MethodSet, Normalize, PathPattern, Table, ValueCondition},
 };
 
 /// What the branches of a route lead to; none where its stack could not be built.
@@ -22,6 +22,8 @@ type ToTarget<'a, T> = &'a dyn Fn(&Name, &Route, &PathPattern) -> Option<T>;
 /// The branches of many routes, and where each was written.
 struct Branches<'a, T> {
     target: ToTarget<'a, T>,
+    /// How paths of requests are read.
+    normalize: Normalize,
     all: Vec<Branch<T>>,
     origins: Vec<Origin>,
 }
@@ -80,7 +82,11 @@ fn branches<'a, T: Clone>(
     target: ToTarget<'a, T>,
     found: &mut Diagnostics,
 ) -> Branches<'a, T> {
-    let mut branches = Branches { target, all: Vec::new(), origins: Vec::new() };
+    let normalize = Normalize {
+        merge_slashes: config.server.merge_slashes,
+        keep_encoded_slash: config.server.keep_encoded_slash,
+    };
+    let mut branches = Branches { target, normalize, all: Vec::new(), origins: Vec::new() };
     for (name, route) in config.routes.iter().filter(|(_, route)| route.enabled) {
         for rule in &route.matches {
             branches.add(name, route, rule, found);
@@ -96,8 +102,11 @@ fn enabled(config: &Config) -> usize {
 fn describe(first: &Origin, second: &Origin, example: Option<&str>) -> Diagnostic {
     let message = if first.route == second.route {
         format!("route `{}` matches the same requests twice", first.route)
-    } else {
+    } else if example.is_some() {
         format!("routes `{}` and `{}` match the same requests", first.route, second.route)
+    } else {
+        let (first, second) = (&first.route, &second.route);
+        format!("routes `{first}` and `{second}` may match the same requests: it cannot be told")
     };
     let example = example.map_or_else(String::new, |text| format!("; both take {text}"));
     Diagnostic::error(first.place, message)
@@ -134,6 +143,9 @@ impl<T> Branches<'_, T> {
         let hosts = if rule.hosts.is_empty() { &any_host[..] } else { &hosts };
         let paths = if rule.paths.is_empty() { &any_path[..] } else { &paths };
         for (pattern, place) in paths {
+            if let Some((problem, help)) = pattern.never(self.normalize) {
+                found.push(Diagnostic::error(*place, problem).help(help));
+            }
             check_uses(route, pattern, *place, found);
         }
         for (host, host_place) in hosts {

@@ -162,6 +162,39 @@ fn all_that_is_wrong_is_said_in_one_run() {
 }
 
 #[test]
+fn paths_no_request_has_are_mistakes_unless_the_file_lets_them_be() {
+    let file = |server: &str| {
+        format!(
+            "version: 1\n{server}routes:\n  a: {{ match: /a//b, respond: 204 }}\n  b: {{ match: /a%2fb, respond: 204 }}\n"
+        )
+    };
+    let (code, said) = check(&file(""), &[]);
+    assert_eq!(code, 1, "{said}");
+    for part in [
+        "error: `/a//b`: no request has this path: empty segments are left out before matching\n --> routes.yaml:3:15",
+        "error: `/a%2fb`: no request has this path: an encoded slash is refused with 400\n --> routes.yaml:4:15",
+        "write one `/` instead of several",
+        "2 errors",
+    ] {
+        assert!(said.contains(part), "no {part:?}: {said}");
+    }
+    let kept = "server: { normalize: { merge_slashes: false, encoded_slash: keep } }\n";
+    let (code, said) = check(&file(kept), &[]);
+    assert_eq!(code, 0, "{said}");
+}
+
+#[test]
+fn expressions_that_cannot_be_told_apart_are_not_said_to_be_the_same() {
+    let (code, said) = check(
+        "version: 1\nroutes:\n  a: { match: \"/a/{y:[a-z]+}\", respond: 204 }\n  b: { match: \"/a/{z:[0-9]+}\", respond: 204 }\n",
+        &[],
+    );
+    assert_eq!(code, 1, "{said}");
+    let part = "routes `a` and `b` may match the same requests: it cannot be told";
+    assert!(said.contains(part), "{said}");
+}
+
+#[test]
 fn the_end_is_what_is_open_to_whom() {
     let authority = Authority::new();
     let shop = authority.issue("shop", &["shop.example.com", "*.apps.example.com"]);

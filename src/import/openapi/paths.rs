@@ -1,7 +1,7 @@
 //! Paths of OpenAPI as patterns: `/pets/{petId}` as it stands, `/reports/{year}.json` as an expression for one
 //! segment.
 
-use crate::routing::PathPattern;
+use crate::routing::{Normalize, PathPattern};
 
 /// A pattern, and a path it takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,8 +54,12 @@ pub(super) fn pattern(base: &str, path: &str) -> Result<Pattern, String> {
             }
         }
     }
-    PathPattern::parse(&made.text)?;
-    Ok(made)
+    // The file says nothing of `server.normalize`.
+    let usual = Normalize { merge_slashes: true, keep_encoded_slash: false };
+    match PathPattern::parse(&made.text)?.never(usual) {
+        Some((problem, _)) => Err(problem),
+        None => Ok(made),
+    }
 }
 
 /// A segment with parameters and text in it.
