@@ -148,6 +148,11 @@ impl Keys {
         })
     }
 
+    /// Whether a consumer has a key.
+    pub(crate) fn has(&self, consumer: &str) -> bool {
+        self.consumers.values().any(|name| **name == *consumer)
+    }
+
     /// Whose key this is. Nothing is nobody's, and neither is what is longer than any key.
     pub(crate) fn consumer_of(&self, presented: &[u8]) -> Option<&Name> {
         if presented.is_empty() || presented.len() > LONGEST {

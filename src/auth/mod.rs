@@ -98,8 +98,22 @@ pub(crate) trait Scheme: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether it can let in somebody who is called so, or of whom that is said, as far as this is known
+    /// without credentials. For those who only want to know; requests are never judged by it.
+    fn could_admit(&self, _who: &Identity) -> Result<(), Denied> {
+        Ok(())
+    }
+
     /// What a client is told to show (RFC 9110 section 11.6.1).
     fn challenge(&self, denied: Denied) -> Option<HeaderValue>;
+}
+
+/// Whether a policy that has a list of consumers can let this one in.
+pub(crate) fn listed(who: &Identity, knows: impl FnOnce(&str) -> bool) -> Result<(), Denied> {
+    match &who.consumer {
+        Some(name) if !knows(name) => Err(Denied::UNKNOWN),
+        _ => Ok(()),
+    }
 }
 
 // === impl Identity ===

@@ -44,7 +44,7 @@ fn wrong(test: &str) -> Vec<String> {
 const HOLD: [&str; 20] = [
     "request: GET https://shop.example.com/orders/7/x, route: orders, upstream: [orders, orders-canary], \
      path: /7/x, auth: partners, rate_limit: partners, status: 401, reason: unauthenticated",
-    "request: GET https://shop.example.com/orders/7/x, consumer: ann, status: none, reason: none",
+    "request: GET https://shop.example.com/orders/7/x, consumer: partner-a, status: none, reason: none",
     "request: GET https://shop.example.com/orders/7/x, claims: { sub: ann }, status: none",
     "request: GET https://shop.example.com/orders/7/x, headers: { X-Api-Key: 0123456789abcdef-a }, status: none",
     "request: GET https://shop.example.com/orders/7/x, headers: { X-Api-Key: nobody }, status: 401",
@@ -94,8 +94,8 @@ const FAIL: [(&str, &str); 18] = [
     ),
     (
         "request: GET http://shop.example.com:9/x, route: site",
-        "route: site, none: listener `http` redirects it: 308 to https://shop.example.com/x; several \
-         listeners speak http: `http` is assumed, `listener` names another",
+        "route: site, none: listener `http` redirects it: 308 to https://shop.example.com/x; nothing \
+         listens on port 9; `http` is assumed, `listener` names another",
     ),
     (
         "request: GET https://other.org/status, route: none",
@@ -182,11 +182,32 @@ fn what_cannot_be_told_does_not_pass() {
 
 #[test]
 fn rules_see_the_caller_a_test_names() {
-    let file = "version: 1\nroutes:\n  a:\n    to: http://127.0.0.1:1\n    auth: { api_key: { keys: { ann: 0123456789abcdef } } }\n    \
+    let file = "version: 1\nroutes:\n  a:\n    to: http://127.0.0.1:1\n    auth: { api_key: { keys: { ann: 0123456789abcdef, bob: fedcba9876543210 } } }\n    \
                 authorize: { allow: \"consumer == 'ann' && 'admin' in claims.groups\" }\ntests:\n  \
                 - { request: GET http://a/, consumer: ann, claims: { groups: [admin] }, status: none }\n  \
                 - { request: GET http://a/, consumer: ann, claims: { groups: [guest] }, reason: forbidden }\n  \
                 - { request: GET http://a/, consumer: bob, claims: { groups: [admin] }, status: 403 }\n";
+    let failed = report(file, None, |report| (report.failed(), human(report, false)));
+    assert_eq!(failed.0, 0, "{}", failed.1);
+}
+
+#[test]
+fn a_caller_whom_no_policy_would_let_in_is_not_let_in() {
+    let file = "version: 1\nupstreams: { u: \"http://127.0.0.1:1\" }\npolicies:\n  auth:\n    \
+                token: { jwt: { issuer: \"https://idp.example.com\", audience: shop, require: { scope: read } } }\n    \
+                key: { api_key: { keys: { ann: 0123456789abcdef } } }\n    \
+                watched: { mode: shadow, api_key: { keys: { ann: 0123456789abcdef } } }\nroutes:\n  \
+                token: { match: /token, to: u, auth: token }\n  key: { match: /key, to: u, auth: key }\n  \
+                any: { match: /any, to: u, auth: { any: [key, token] } }\n  watched: { match: /watched, to: u, auth: watched }\ntests:\n  \
+                - { request: GET http://a/token, claims: { scope: write }, reason: forbidden }\n  \
+                - { request: GET http://a/token, claims: { scope: read write }, status: none }\n  \
+                - { request: GET http://a/token, consumer: ann, status: none }\n  \
+                - { request: GET http://a/key, consumer: zed, status: 401, reason: unauthenticated }\n  \
+                - { request: GET http://a/key, consumer: ann, status: none }\n  \
+                - { request: GET http://a/any, claims: { scope: write }, status: 403 }\n  \
+                - { request: GET http://a/any, claims: { scope: read }, status: none }\n  \
+                - { request: GET http://a/any, consumer: ann, status: none }\n  \
+                - { request: GET http://a/watched, consumer: zed, status: none }\n";
     let failed = report(file, None, |report| (report.failed(), human(report, false)));
     assert_eq!(failed.0, 0, "{}", failed.1);
 }

@@ -114,7 +114,8 @@ fn what_is_shown_can_be_checked_and_run() {
     fs::write(home.path().join("shown.yaml"), &said).unwrap();
     let (code, said) = run(home.path(), "check --strict -c shown.yaml");
     assert_eq!(code, 0, "{said}");
-    let key = "policies: { auth: { team: { api_key: { keys: { ann: 0123456789abcdef } } } } }\n";
+    let key = "listeners: { http: \"127.0.0.1:8080\" }\n\
+               policies: { auth: { team: { api_key: { keys: { ann: 0123456789abcdef, bob: fedcba9876543210 } } } } }\n";
     let behind = text.replace(
         "match: /b,",
         "match: /b, auth: team, authorize: { allow: \"consumer == 'ann'\" },",
@@ -134,6 +135,8 @@ fn what_is_shown_can_be_checked_and_run() {
     assert!(said.contains("forwarded to http://127.0.0.1:1"), "{said}");
     let (code, said) = run(home.path(), "explain GET http://a/b -c keys.yaml --consumer bob");
     assert!(code == 0 && said.contains("403"), "{code} {said}");
+    let (code, said) = run(home.path(), "explain GET http://a/b -c keys.yaml --consumer zed");
+    assert!(code == 0 && said.contains("401 unauthenticated"), "{code} {said}");
     let (code, said) = run(home.path(), "explain GET http://a/b -c keys.yaml --claims 7");
     assert!(code == 2 && said.contains("takes a JSON object"), "{code} {said}");
     let (code, said) = run(home.path(), "show --route c");

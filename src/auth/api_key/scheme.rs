@@ -5,7 +5,7 @@ use std::{future::ready, sync::Arc};
 use http::{HeaderValue, header::AUTHORIZATION};
 
 use super::{
-    super::{Denied, Identity, Judged, Judging, Scheme},
+    super::{Denied, Identity, Judged, Judging, Scheme, listed},
     Keys, KeysFile,
     carrier::{Carrier, Found},
 };
@@ -59,6 +59,13 @@ impl Scheme for ApiKeys {
 
     fn is_in_query(&self, _: &str) -> bool {
         matches!(self.from, Carrier::Query(_))
+    }
+
+    fn could_admit(&self, who: &Identity) -> Result<(), Denied> {
+        listed(who, |name| match &self.keys {
+            Known::Fixed(keys) => keys.has(name),
+            Known::File(file) => file.now().has(name),
+        })
     }
 
     fn challenge(&self, _: Denied) -> Option<HeaderValue> {

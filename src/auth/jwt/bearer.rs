@@ -89,9 +89,7 @@ fn bearer(headers: &HeaderMap) -> Result<&[u8], Denied> {
 impl Reading {
     /// Who a token with these claims is from.
     pub(crate) fn identity(&self, claims: Claims) -> Result<Identity, Flaw> {
-        if !self.require.iter().all(|demand| demand.holds(&claims)) {
-            return Err(Flaw::ClaimNotAllowed);
-        }
+        self.allows(&claims)?;
         let consumer = match &self.consumer {
             None => None,
             Some(claim) => {
@@ -102,6 +100,14 @@ impl Reading {
         };
         let tells = told::fields(&self.pass_claims, &claims);
         Ok(Identity { consumer, tells, claims: Some(Arc::new(claims)), ..Identity::default() })
+    }
+
+    /// Whether these claims are what they must be.
+    pub(crate) fn allows(&self, claims: &Claims) -> Result<(), Flaw> {
+        match self.require.iter().all(|demand| demand.holds(claims)) {
+            true => Ok(()),
+            false => Err(Flaw::ClaimNotAllowed),
+        }
     }
 
     /// The fields in which the upstream is told.

@@ -116,6 +116,11 @@ impl Scheme for Jwt {
         }
     }
 
+    fn could_admit(&self, who: &Identity) -> Result<(), Denied> {
+        let said = who.claims.as_ref();
+        Ok(said.map_or(Ok(()), |claims| self.settings.reading.allows(claims))?)
+    }
+
     fn tells(&self) -> &[HeaderName] {
         &self.tells
     }

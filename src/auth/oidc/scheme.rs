@@ -191,6 +191,10 @@ impl Scheme for Oidc {
         self.jar.remove(request.headers_mut());
     }
 
+    fn could_admit(&self, who: &Identity) -> Result<(), Denied> {
+        who.claims.as_ref().map_or(Ok(()), |claims| self.wanted.allows(claims))
+    }
+
     fn tells(&self) -> &[HeaderName] {
         &self.tells
     }

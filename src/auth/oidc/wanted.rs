@@ -22,11 +22,17 @@ pub(crate) struct Wanted {
 // === impl Wanted ===
 
 impl Wanted {
+    /// Whether these claims are what they must be.
+    pub(crate) fn allows(&self, claims: &Claims) -> Result<(), Denied> {
+        match self.require.iter().all(|demand| demand.holds(claims)) {
+            true => Ok(()),
+            false => Err(Flaw::ClaimNotAllowed.into()),
+        }
+    }
+
     /// Whose claims these are, if they are what they must be.
     pub(crate) fn identity(&self, claims: Claims, answer: Fields) -> Result<Arc<Identity>, Denied> {
-        if !self.require.iter().all(|demand| demand.holds(&claims)) {
-            return Err(Flaw::ClaimNotAllowed.into());
-        }
+        self.allows(&claims)?;
         // Who has logged in is somebody, whatever the provider says of them: a login would not help.
         let consumer = match &self.consumer {
             None => None,

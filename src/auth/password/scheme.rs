@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use tokio::time::Instant;
 
 use super::{
-    super::{Denied, Identity, Judged, Judging, Scheme},
+    super::{Denied, Identity, Judged, Judging, Scheme, listed},
     Basic, Passwords, Users, UsersFile, Verdict,
 };
 use crate::{layers::Request, telemetry::exchange::Exchange};
@@ -60,6 +60,13 @@ impl Scheme for BasicAuth {
         if !self.pass_credentials {
             request.headers_mut().remove(AUTHORIZATION);
         }
+    }
+
+    fn could_admit(&self, who: &Identity) -> Result<(), Denied> {
+        listed(who, |name| match &self.users {
+            KnownUsers::Fixed(users) => users.has(name),
+            KnownUsers::File(file) => file.now().has(name),
+        })
     }
 
     fn challenge(&self, _: Denied) -> Option<HeaderValue> {

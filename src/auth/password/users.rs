@@ -95,6 +95,11 @@ impl Users {
         self.hashes.len()
     }
 
+    /// Whether there is a user of this name.
+    pub(crate) fn has(&self, user: &str) -> bool {
+        self.hashes.contains_key(user)
+    }
+
     /// Users whose hashes are weaker than they should be, and how.
     pub(crate) fn warnings(&self) -> &[(Box<str>, String)] {
         &self.warnings

@@ -78,6 +78,11 @@ impl Keys {
         Self(HashMap::default())
     }
 
+    /// Whether a consumer has a key.
+    pub(crate) fn has(&self, consumer: &str) -> bool {
+        self.0.values().any(|key| *key.consumer == *consumer)
+    }
+
     /// Adds a key.
     ///
     /// # Errors

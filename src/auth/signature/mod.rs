@@ -22,7 +22,7 @@ pub(crate) use self::{
     keys::{Algorithm, Keys, KeysFile, Written},
     replay::Nonces,
 };
-use super::{Denied, Identity, Judging, Refused, Scheme};
+use super::{Denied, Identity, Judging, Refused, Scheme, listed};
 use crate::{
     config::model::Name, layers::Request, server::forwarding::X_FORWARDED_PROTO,
     telemetry::exchange::Exchange,
@@ -224,6 +224,13 @@ impl Scheme for Signatures {
             request.headers_mut().remove(input::SIGNATURE);
             request.headers_mut().remove(input::INPUT);
         }
+    }
+
+    fn could_admit(&self, who: &Identity) -> Result<(), Denied> {
+        listed(who, |name| match &self.keys {
+            Known::Fixed(keys) => keys.has(name),
+            Known::File(file) => file.now().has(name),
+        })
     }
 
     fn challenge(&self, _: Denied) -> Option<HeaderValue> {

@@ -1,13 +1,18 @@
 //! `auth`: who may pass. The layer itself is asked, with counters of nobody's. Where one of its schemes
 //! would have to ask somebody else, the request is not judged.
 
+mod caller;
 pub(super) mod schemes;
 
 use std::sync::Arc;
 
-use self::schemes::{asks, describe};
+use self::{
+    caller::as_if,
+    schemes::{asks, describe},
+};
 use super::{super::Caller, Answer, Step, Verdict, Walk};
 use crate::{
+    auth::Identity,
     config::{
         diagnostic::Diagnostics,
         model::{AuthPolicy, Require, RouteAuth},
@@ -45,7 +50,7 @@ pub(super) fn explain(walk: &mut Walk<'_>) -> Vec<Step> {
     walk.exchange.take_outcome();
     walk.exchange.note(|outcome| outcome.private_query = private);
     if let Some(caller) = walk.caller.take() {
-        return vec![taken_for(walk, step, caller)];
+        return vec![taken_for(walk, step, auth, caller)];
     }
     if let Some(why) = asked(walk, auth, &walk.request) {
         walk.not_judged.push(format!("auth: {why}"));
@@ -61,7 +66,16 @@ fn asked(walk: &Walk<'_>, auth: &RouteAuth, request: &Request) -> Option<String>
 }
 
 /// Somebody says who it is from.
-fn taken_for(walk: &mut Walk<'_>, step: Step, caller: Caller) -> Step {
+fn taken_for(walk: &mut Walk<'_>, step: Step, auth: &RouteAuth, caller: Caller) -> Step {
+    let said = (!caller.claims.is_empty()).then(|| Arc::new(caller.claims.clone()));
+    let who = Identity { consumer: caller.consumer.clone(), claims: said, ..Identity::default() };
+    if let Some(settings) = settings(walk, auth) {
+        let layer = AuthLayer::new(as_if(settings, auth, &Arc::new(who)));
+        let mut bare = walk.bare();
+        if let Some(answer) = judge(walk, &layer, &mut bare) {
+            return step.refuse(answer);
+        }
+    }
     walk.known = true;
     let who = caller.consumer.as_deref().map_or_else(String::new, |name| format!(" from `{name}`"));
     walk.exchange.note(|outcome| {

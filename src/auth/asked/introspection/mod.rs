@@ -19,7 +19,7 @@ pub(crate) use self::{
 };
 use super::{Deciding, Look, Opined, Service, fields};
 use crate::{
-    auth::{Denied, Judged, Judging, Scheme, api_key::carrier::Carrier, jwt::bearer},
+    auth::{Denied, Identity, Judged, Judging, Scheme, api_key::carrier::Carrier, jwt::bearer},
     layers::Request,
     telemetry::{clock::unix_micros, exchange::Exchange},
 };
@@ -114,6 +114,11 @@ impl Scheme for Introspection {
         if !self.pass_token {
             bearer::strip(&self.from, request);
         }
+    }
+
+    fn could_admit(&self, who: &Identity) -> Result<(), Denied> {
+        let said = who.claims.as_ref();
+        Ok(said.map_or(Ok(()), |claims| self.reads.reading.allows(claims))?)
     }
 
     fn tells(&self) -> &[HeaderName] {
