@@ -1,6 +1,6 @@
 //! Addresses to bind and URLs of endpoints.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::super::model::{Address, Name, Target};
 
@@ -57,6 +57,25 @@ fn ip(host: &str) -> Option<IpAddr> {
         Some(six) => six.parse().ok().filter(IpAddr::is_ipv6),
         None => host.parse().ok().filter(IpAddr::is_ipv4),
     }
+}
+
+/// Whether the system refuses to bind the second of two.
+pub(super) fn overlap(one: &Address, other: &Address) -> bool {
+    let (Address::Tcp { host, port }, Address::Tcp { host: second, port: other_port }) =
+        (one, other)
+    else {
+        return one == other;
+    };
+    // No host is `[::]`, which takes both families; 0 takes a free port.
+    let ip = |host: &Option<IpAddr>| {
+        host.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |ip| ip.to_canonical())
+    };
+    let (one, other) = (ip(host), ip(second));
+    let holds = |one: IpAddr, other: IpAddr| match one {
+        IpAddr::V6(ip) => ip.is_unspecified(),
+        IpAddr::V4(ip) => ip.is_unspecified() && other.is_ipv4(),
+    };
+    port == other_port && *port != 0 && (one == other || holds(one, other) || holds(other, one))
 }
 
 /// What is wrong with a user in a URL, and what to do. It shows nothing of the URL.
@@ -145,4 +164,44 @@ fn host_port(authority: &str, default: u16) -> Option<(String, u16)> {
     let named = !host.is_empty() && host.len() <= 253 && host.chars().all(good);
     let literal = authority.starts_with('[');
     (named || literal).then(|| (host.to_ascii_lowercase(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{listen, overlap};
+
+    #[test]
+    fn two_overlap_where_the_system_binds_only_one_of_them() {
+        let both = |one: &str, other: &str| {
+            let (one, other) = (listen(one).unwrap(), listen(other).unwrap());
+            assert_eq!(overlap(&one, &other), overlap(&other, &one));
+            overlap(&one, &other)
+        };
+        for (one, other) in [
+            (":80", ":80"),
+            (":80", "0.0.0.0:80"),
+            (":80", "[::]:80"),
+            (":80", "[::1]:80"),
+            (":80", "127.0.0.1:80"),
+            ("[::]:80", "127.0.0.1:80"),
+            ("0.0.0.0:80", "127.0.0.1:80"),
+            ("127.0.0.1:80", "[::ffff:127.0.0.1]:80"),
+            ("unix:/a", "unix:/a"),
+            ("fd:a", "fd:a"),
+        ] {
+            assert!(both(one, other), "{one} {other}");
+        }
+        for (one, other) in [
+            (":80", ":81"),
+            (":0", ":0"),
+            ("127.0.0.1:0", ":0"),
+            ("0.0.0.0:80", "[::1]:80"),
+            ("127.0.0.1:80", "127.0.0.2:80"),
+            ("127.0.0.1:80", "[::1]:80"),
+            ("unix:/a", "unix:/b"),
+            ("fd:a", ":80"),
+        ] {
+            assert!(!both(one, other), "{one} {other}");
+        }
+    }
 }

@@ -59,12 +59,25 @@ pub(super) fn listeners(
 }
 
 fn same_address(r: &Reader<'_>, entry: &Entry, new: &Listener, all: &BTreeMap<Name, Listener>) {
-    if matches!(new.address.value, Address::Tcp { port: 0, .. }) {
-        return;
-    }
-    for (name, other) in all.iter().filter(|(_, other)| other.address == new.address) {
-        let message = format!("listeners `{}` and `{name}` have the same address", entry.key);
-        r.report(Diagnostic::error(new.address.place, message).and(other.address.place, ""));
+    for (name, other) in all {
+        let (new, other) = (&new.address, &other.address);
+        if !address::overlap(&new.value, &other.value) {
+            continue;
+        }
+        let found = match new.value == other.value {
+            true => {
+                let what = format!("listeners `{}` and `{name}` have the same address", entry.key);
+                Diagnostic::error(new.place, what)
+            }
+            false => {
+                let what = format!("listeners `{}` and `{name}` overlap", entry.key);
+                Diagnostic::error(new.place, what).label("an address of this one…").help(
+                    "only one of them can be bound; leave out the other, or give it another port",
+                )
+            }
+        };
+        let second = if new.value == other.value { "" } else { "…is one of this one" };
+        r.report(found.and(other.place, second));
     }
 }
 

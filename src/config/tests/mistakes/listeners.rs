@@ -26,6 +26,12 @@ const LISTENERS: &[Case] = &[
         &["4:27: listeners `b` and `a` have the same address"],
     ),
     (
+        "listeners: { a: \":80\", b: \"127.0.0.1:80\" }",
+        &[
+            "4:27: listeners `b` and `a` overlap (only one of them can be bound; leave out the other, or give it another port)",
+        ],
+    ),
+    (
         "listeners: { a: { address: \":80\", https_redirect: true } }",
         &["4:14: `https_redirect` in listener `a`, but no listener has TLS"],
     ),
