@@ -60,6 +60,11 @@ pub(super) enum Ended {
 pub(super) fn arrive(runtime: &Runtime, asked: &Asked) -> Result<Arrived, String> {
     let url = asked.parts()?;
     let mut notes = Vec::new();
+    if url.user {
+        notes.push(
+            "the user in the URL is not sent; -H 'authorization: …' sends credentials".to_owned(),
+        );
+    }
     let (name, settings) = listener(&runtime.config, asked, url, &mut notes)?;
     let settings = unnamed(settings, asked.client_ip);
     let connection = Arc::new(connection(name, &settings, url, asked.client_ip));
@@ -165,6 +170,17 @@ fn listener<'c>(
         return Ok(found);
     }
     let scheme = if url.tls { "https" } else { "http" };
+    if let Some(port) = url.port {
+        notes.push(match all().find(on_port) {
+            Some((name, _)) => format!("listener `{name}` of port {port} does not speak {scheme}"),
+            None => format!("nothing listens on port {port}"),
+        });
+        // Then the one that is assumed is named, whatever else there is to say.
+        let assumed = all().find(fits).or_else(|| all().next());
+        let assumed = assumed.ok_or("the file has no listener")?;
+        notes.push(format!("`{}` is assumed, --listener names another", assumed.0));
+        return Ok(assumed);
+    }
     let mut fitting = all().filter(fits);
     match (fitting.next(), fitting.next()) {
         (Some(only), None) => Ok(only),

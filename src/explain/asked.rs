@@ -37,6 +37,8 @@ pub struct Caller {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Url<'a> {
     pub(super) tls: bool,
+    /// There was a user in it, and perhaps a password: no client sends these as part of a URL.
+    pub(super) user: bool,
     pub(super) authority: &'a str,
     pub(super) port: Option<u16>,
     /// Path and query, as written; the path is `/` if there is none.
@@ -58,7 +60,7 @@ impl Asked {
         let method = if lower { method.to_ascii_uppercase() } else { method.to_owned() };
         let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
         // A browser keeps what follows `#` to itself.
-        let url = url.split('#').next().unwrap_or_default().to_owned();
+        let url = without_user(url.split('#').next().unwrap_or_default());
         let mut headers = Vec::new();
         for field in fields {
             let Some((name, value)) = field.split_once(':').filter(|_| is_line(field)) else {
@@ -83,13 +85,17 @@ impl Asked {
         };
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(end);
+        let (user, authority) = match authority.rsplit_once('@') {
+            Some((_, authority)) => (true, authority),
+            None => (false, authority),
+        };
         if authority.is_empty() || !is_line(rest) || rest.contains(' ') {
             return Err(wrong());
         }
         let after = authority.rfind(']').map_or(authority, |at| &authority[at..]);
         let port = after.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
         let target = if target.is_empty() { "/" } else { target };
-        Ok(Url { tls, authority, port, target })
+        Ok(Url { tls, user, authority, port, target })
     }
 
     /// As the query of a URL.
@@ -180,6 +186,16 @@ impl Caller {
     }
 }
 
+/// The URL with nothing before the `@` of its authority: a password is nobody's business.
+fn without_user(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{scheme}://{}", &rest[at..]),
+        None => url.to_owned(),
+    }
+}
+
 /// Whether it can stand on one line of a head: the scan would take a line break for the end of it.
 fn is_line(text: &str) -> bool {
     !text.contains(['\r', '\n', '\0'])
@@ -216,12 +232,27 @@ mod tests {
         ] {
             let asked = Asked::new("get", text, &[]).unwrap();
             assert_eq!(asked.method, "GET");
-            let expected = Url { tls, authority, port, target };
+            let expected = Url { tls, user: false, authority, port, target };
             assert_eq!(asked.parts(), Ok(expected), "{text}");
         }
         for bad in ["", "https://", "ftp://a/", "http:///x", "http://a/b c", "http://a/\r\nX: y"] {
             assert!(Asked::new("GET", bad, &[]).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_kept_by_nobody() {
+        for text in
+            ["http://ann:s3@cret@a.com/x@y", "http://ann:s3@cret@a.com?x@y", "ann:s3cret@a.com"]
+        {
+            let asked = Asked::new("GET", text, &[]).unwrap();
+            assert!(!format!("{asked:?}").contains("cret"), "{asked:?}");
+            let parts = asked.parts().unwrap();
+            assert!(parts.user && parts.authority == "a.com", "{parts:?}");
+        }
+        let error = Asked::new("GET", "http://ann:s3cret@/", &[]).unwrap_err();
+        assert!(!error.contains("s3cret"), "{error}");
+        assert!(!Asked::new("GET", "http://a.com/x@y", &[]).unwrap().parts().unwrap().user);
     }
 
     #[test]

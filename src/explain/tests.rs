@@ -96,7 +96,7 @@ result  404 no_route (no route takes this request)",
         ("GE!T https://shop.example.com/", "bad_request"),
         ("CONNECT https://shop.example.com/", "unsupported_method"),
         ("GET https://other.org./", "no_route"),
-        ("GET https://u@shop.example.com/", "bad_host"),
+        ("GET https://shop.example.com/ host:u@shop.example.com", "bad_host"),
         ("GET https://shop.example.com/ transfer-encoding:gzip", "bad_framing"),
         ("GET https://shop.example.com/ x_forwarded_for:1", "bad_request"),
     ] {
@@ -205,7 +205,23 @@ fn the_listener_is_found_by_the_url_or_named() {
     let error = at("GET http://a.com/", Some("htpp")).unwrap_err();
     assert_eq!(error, "there is no listener `htpp`; there are: http, https, inside");
     let note = at("GET http://a.com:1/status", None).unwrap().notes;
-    assert_eq!(note, ["several listeners speak http: `http` is assumed, --listener names another"]);
+    let assumed = "`http` is assumed, --listener names another";
+    assert_eq!(note, ["nothing listens on port 1", assumed]);
+    let note = at("GET http://a.com:443/status", None).unwrap().notes;
+    assert_eq!(note, ["listener `https` of port 443 does not speak http", assumed]);
+    let two =
+        "version: 1\nlisteners: { a: \":81\", b: \":82\" }\nroutes: { a: { respond: 204 } }\n";
+    let note = ask(two, &[asked("GET http://a.com/")]).remove(0).unwrap().notes;
+    assert_eq!(note, ["several listeners speak http: `a` is assumed, --listener names another"]);
+}
+
+#[test]
+fn a_password_in_the_url_is_neither_sent_nor_shown() {
+    let found = shop("GET http://ann:hunter2@only.example.net:8080/status");
+    let said = human(&found);
+    assert!(said.starts_with("GET only.example.net") && !said.contains("hunter2"), "{said}");
+    assert!(said.contains("the user in the URL is not sent"), "{said}");
+    assert_eq!(found.route.as_ref().map(|won| &*won.name), Some("status"), "{said}");
 }
 
 #[test]
