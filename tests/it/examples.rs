@@ -62,13 +62,12 @@ fn bare_questions(text: &str) -> Vec<usize> {
         for c in line.chars() {
             match (quote, c) {
                 (Some(open), c) if c == open => quote = None,
-                (Some(_), _) => {}
                 (None, '#') if before == ' ' => break,
                 (None, '"' | '\'') if " {[,:".contains(before) => quote = Some(c),
                 (None, '{' | '[') => depth += 1,
                 (None, '}' | ']') => depth = depth.saturating_sub(1),
                 (None, '?') if depth > 0 => found.push(number + 1),
-                (None, _) => {}
+                (_, _) => {}
             }
             before = c;
         }
