@@ -52,10 +52,9 @@ fn imported(arguments: &Arguments, registry: &Registry) -> io::Result<ExitCode> 
     let made = import::import(source, arguments.from, arguments.to.as_deref());
     let Imported { text, findings } = made.map_err(io::Error::other)?;
     let input = Input::Text { name: "the result".to_owned(), text: text.clone() };
-    let differences = match dry::compile_inputs(&[input], registry, false) {
-        Ok(checked) => differences(&checked),
-        Err(_) => vec!["the result does not load: please report what it was made from".to_owned()],
-    };
+    // Why it does not load was said there.
+    let differences =
+        dry::compile_inputs(&[input], registry, false).map(|it| differences(&it)).ok();
     match &arguments.output {
         Some(path) => {
             let file = OpenOptions::new().write(true).create_new(true).open(path);
@@ -66,7 +65,7 @@ fn imported(arguments: &Arguments, registry: &Registry) -> io::Result<ExitCode> 
         }
         None => io::stdout().lock().write_all(text.as_bytes())?,
     }
-    Ok(said(&findings, &differences))
+    Ok(said(&findings, differences.as_deref()))
 }
 
 fn read(path: &Path) -> io::Result<(String, String)> {
@@ -95,10 +94,13 @@ fn differences(checked: &dry::Dry) -> Vec<String> {
     failed.map(one).collect()
 }
 
-fn said(findings: &[Finding], differences: &[String]) -> ExitCode {
-    if findings.is_empty() && differences.is_empty() {
+/// `differences`: none where the result does not load.
+fn said(findings: &[Finding], differences: Option<&[String]>) -> ExitCode {
+    if findings.is_empty() && differences.is_some_and(<[_]>::is_empty) {
         return ExitCode::SUCCESS;
     }
+    let loads = differences.is_some();
+    let differences = differences.unwrap_or_default();
     for finding in findings {
         complain(&finding.to_string());
     }
@@ -116,6 +118,12 @@ fn said(findings: &[Finding], differences: &[String]) -> ExitCode {
             "{} of the result does not hold; look at these first",
             count(differences.len(), "test")
         ));
+    }
+    if !loads {
+        complain(
+            "error: the result does not load, so none of its tests was run: a mistake of `import`, please \
+             report it with what the result was made from",
+        );
     }
     ExitCode::from(exit::FAILED)
 }

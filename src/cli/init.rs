@@ -76,7 +76,8 @@ defaults:
 
 # Which request goes where. The most specific one wins, whatever the order.
 routes:
-  app:                                               # whatever no other route takes
+  # Whatever no other route takes.
+  app:
     to: app
     # rate_limit: 100/min                            # of each client address
   ping:

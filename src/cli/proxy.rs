@@ -7,11 +7,11 @@ use clap::{ValueEnum, builder::FalseyValueParser};
 use serde_json::json;
 
 use super::{
-    say,
+    complain, exit, say,
     supervise::{Launch, Up, launch},
 };
 use crate::{
-    config::{Input, model::ListenerTls},
+    config::{self, Input, model::ListenerTls},
     layers::custom::Registry,
 };
 
@@ -40,6 +40,25 @@ enum Tls {
 }
 
 pub(super) fn proxy(arguments: &Arguments, registry: Registry) -> ExitCode {
+    // No file the operator knows has these lines: what is wrong with a flag is said of the flag.
+    let flags = [
+        ("--from", config::judge_listener(&arguments.from)),
+        ("--to", config::judge_endpoint(&address(arguments))),
+    ];
+    for (flag, judged) in flags {
+        if let Err((message, help)) = judged {
+            let help = match flag {
+                "--to" => Some(
+                    "scheme, host and port, like `http://127.0.0.1:3000`; a file has more"
+                        .to_owned(),
+                ),
+                _ => help,
+            };
+            let help = help.map_or_else(String::new, |help| format!("\nhelp: {help}"));
+            complain(&format!("error: `{flag}`: {message}{help}"));
+            return ExitCode::from(exit::USAGE);
+        }
+    }
     let input = Input::Text { name: "<proxy>".to_owned(), text: text(arguments) };
     launch(Launch {
         inputs: vec![input],
@@ -75,14 +94,20 @@ fn welcome(up: &Up<'_>) -> String {
     text
 }
 
-/// The flags as a file; JSON is YAML, so nothing on the command line can break out of its place.
-fn text(arguments: &Arguments) -> String {
-    let plain = |text: &str| text.replace("${", "$${");
-    let to = match (arguments.to.contains("://"), arguments.h2c) {
+/// The address of the service, with a scheme.
+fn address(arguments: &Arguments) -> String {
+    let is_whole = arguments.to.contains("://") || arguments.to.starts_with("unix:");
+    match (is_whole, arguments.h2c) {
         (true, _) => arguments.to.clone(),
         (false, true) => format!("h2c://{}", arguments.to),
         (false, false) => format!("http://{}", arguments.to),
-    };
+    }
+}
+
+/// The flags as a file; JSON is YAML, so nothing on the command line can break out of its place.
+fn text(arguments: &Arguments) -> String {
+    let plain = |text: &str| text.replace("${", "$${");
+    let to = address(arguments);
     let mut listener = json!({ "address": plain(&arguments.from) });
     match arguments.tls {
         Some(Tls::Dev) => listener["tls"] = json!("dev"),

@@ -1,7 +1,13 @@
 //! Errors and warnings about what the operator wrote: what, where, and what to do. Everything that
 //! judges configuration (the YAML reader, the decoder, `runtime/compile`) reports through these.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// A span of bytes in one of the files read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -19,6 +25,10 @@ pub struct Place {
 pub struct Sources {
     /// Path as the operator would type it, and the text.
     pub files: Vec<(PathBuf, Arc<str>)>,
+    /// The directories they stand in; of what is no file, where the program runs.
+    pub bases: Vec<PathBuf>,
+    /// Parameters of queries by which clients show who they are.
+    pub private: BTreeSet<String>,
 }
 
 /// How bad it is.
@@ -120,6 +130,42 @@ impl Sources {
         let text = self.files.get(place.file as usize).map_or("", |(_, text)| text);
         let written = text.get(place.start as usize..place.end as usize).unwrap_or_default();
         if written.contains("${") { "«redacted»".to_owned() } else { format!("`{value}`") }
+    }
+
+    /// The directory of the file a place is in; empty where the program runs.
+    pub(super) fn base(&self, place: Place) -> &Path {
+        self.bases.get(place.file as usize).map_or(Path::new(""), PathBuf::as_path)
+    }
+
+    /// What a query says of who asks: the values of those parameters, in the text of a request.
+    pub(super) fn private_values(&self, request: &str) -> Vec<Range<usize>> {
+        let mut found = Vec::new();
+        let mut at = request.find('?').map_or(request.len(), |at| at + 1);
+        for pair in request[at..].split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            // Whoever writes escapes in a name may mean any.
+            let private = self.private.contains(name) || name.contains('%');
+            if private && !self.private.is_empty() && !value.is_empty() {
+                let start = at + name.len() + 1;
+                found.push(start..start + value.len());
+            }
+            at += pair.len() + 1;
+        }
+        found
+    }
+
+    /// The same with something else in their place.
+    pub(super) fn without_private(
+        &self,
+        request: &str,
+        instead: impl Fn(&str) -> String,
+    ) -> String {
+        let mut out = request.to_owned();
+        for range in self.private_values(request).into_iter().rev() {
+            let value = instead(&request[range.clone()]);
+            out.replace_range(range, &value);
+        }
+        out
     }
 
     /// Hides secrets of one file, so that no message shows them with their line. Places stay as they

@@ -13,6 +13,7 @@ use std::{
 use super::{
     Input,
     diagnostic::{Diagnostic, Diagnostics, Place, Sources},
+    private,
     snapshot::Source,
     tree::{self, Entry, Kind, Node},
     vars::Variables,
@@ -74,7 +75,7 @@ pub(super) fn read(inputs: &[Input], source: &Source<'_>) -> Files {
         };
         let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
         let base = if text.is_some() { PathBuf::new() } else { base };
-        let Some(mut root) = files.tree(&path, text, source) else { continue };
+        let Some(mut root) = files.tree(&path, text, &base, source) else { continue };
         files.variables(&mut root, &base, source);
         let patterns = take_include(&mut root);
         files.units.push(Unit { role, root, quarantined: false });
@@ -82,6 +83,7 @@ pub(super) fn read(inputs: &[Input], source: &Source<'_>) -> Files {
             files.include(&patterns, &base, source);
         }
     }
+    private::hide(&mut files);
     files.watch.sort();
     files.watch.dedup();
     files
@@ -112,7 +114,13 @@ impl Files {
         units.filter_map(of).map(|(path, _)| path.clone()).collect()
     }
 
-    fn tree(&mut self, path: &Path, text: Option<&str>, source: &Source<'_>) -> Option<Node> {
+    fn tree(
+        &mut self,
+        path: &Path,
+        text: Option<&str>,
+        base: &Path,
+        source: &Source<'_>,
+    ) -> Option<Node> {
         let file = u32::try_from(self.sources.files.len()).unwrap_or(u32::MAX);
         let none = Place { file, start: 0, end: 0 };
         let text = match text {
@@ -134,6 +142,7 @@ impl Files {
         self.hasher.write(text.as_bytes());
         let text: Arc<str> = text.into();
         self.sources.files.push((path.to_path_buf(), Arc::clone(&text)));
+        self.sources.bases.push(base.to_path_buf());
         if let Some(problem) = problem {
             self.out.push(problem);
             self.broken = true;
@@ -251,7 +260,8 @@ impl Files {
             return;
         }
         let before = self.out.items.len();
-        let tree = self.tree(path, None, source);
+        let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        let tree = self.tree(path, None, &base, source);
         let Some(mut root) = tree else {
             // A file that cannot be read has no line of its own to show: show who asked for it.
             for found in &mut self.out.items[before..] {
@@ -261,7 +271,6 @@ impl Files {
             }
             return;
         };
-        let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
         self.variables(&mut root, &base, source);
         self.units.push(Unit { role: Role::Included, root, quarantined: false });
     }

@@ -23,6 +23,7 @@ mod fields;
 pub mod fmt;
 mod load;
 pub mod model;
+mod private;
 pub(crate) mod quarantine;
 mod render;
 #[cfg(any(test, fuzzing))]
@@ -143,7 +144,11 @@ pub(crate) fn show(
     built_in: bool,
     route: Option<&str>,
 ) -> show::Shown {
-    show::show(load::read(inputs, &Source::machine(env)), built_in, route)
+    let files = load::read(inputs, &Source::machine(env));
+    let reader = decode::Reader::new(&files.sources, Diagnostics::default());
+    let _ = decode::config(&reader, &files.units, true);
+    let relative = reader.into_relative();
+    show::show(files, &relative, built_in, route)
 }
 
 /// Which version of the language files are written in.
@@ -217,6 +222,22 @@ pub(crate) fn read_text(path: &Path) -> Result<String, String> {
     String::from_utf8(load::read_bounded(path)?).map_err(|_| "it is not UTF-8 text".to_owned())
 }
 
+/// What is wrong with the address of a service, and what to do.
+///
+/// # Errors
+/// Why it is none.
+pub(crate) fn judge_endpoint(text: &str) -> Result<(), (String, Option<String>)> {
+    decode::address::endpoint(text).map(drop)
+}
+
+/// What is wrong with an address to listen on, and what to do.
+///
+/// # Errors
+/// Why it is none.
+pub(crate) fn judge_listener(text: &str) -> Result<(), (String, Option<String>)> {
+    decode::address::listen(text).map(drop)
+}
+
 /// What any YAML or JSON says, with places. `name` is what messages call it.
 ///
 /// # Errors
@@ -227,7 +248,8 @@ pub(crate) fn tree(name: &str, text: &str) -> Result<tree::Node, String> {
     match read {
         Some(read) if !found.has_errors() => Ok(read.root),
         _ => {
-            let sources = Sources { files: vec![(PathBuf::from(name), text.into())] };
+            let sources =
+                Sources { files: vec![(PathBuf::from(name), text.into())], ..Sources::default() };
             Err(render::render(&found, &sources, false))
         }
     }

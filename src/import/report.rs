@@ -65,18 +65,33 @@ impl Report {
     }
 }
 
-/// One line, not too long.
+/// One line, not too long, cut between words. What began in backticks ends in them.
 fn shorten(text: &str) -> String {
-    const MOST: usize = 160;
+    const MOST: usize = 240;
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().count() <= MOST {
-        return text;
-    }
-    text.chars().take(MOST).chain(['…']).collect()
+    let Some((end, _)) = text.char_indices().nth(MOST) else { return text };
+    let kept = text[..end].rsplit_once(' ').map_or(&text[..end], |(kept, _)| kept);
+    let open = kept.matches('`').count() % 2 == 1;
+    format!("{}…{}", kept.trim_end(), if open { "`" } else { "" })
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: {}; {}", self.file, self.line, self.what, self.todo)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_text_is_cut_between_words() {
+        let long =
+            format!("`users x`: {}make a new one with `tidegate hash` or so", "word ".repeat(39));
+        let cut = shorten(&long);
+        assert!(cut.ends_with(" `tidegate…`"), "{cut}");
+        assert_eq!(shorten("a\nb"), "a b");
+        assert_eq!(shorten(&"x".repeat(300)).chars().count(), 241);
     }
 }

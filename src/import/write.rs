@@ -228,6 +228,19 @@ fn is_break(c: char) -> bool {
     matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
+/// A path as requests have it. With `reserved` what means nothing in a path stays as it is (`@`, `:`).
+pub(super) fn encoded(path: &str, reserved: bool) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    let mut out = String::new();
+    for byte in path.bytes() {
+        match plain(byte) || reserved && b"@:!$&'(),=+".contains(&byte) {
+            true => out.push(char::from(byte)),
+            false => drop(write!(out, "%{byte:02X}")),
+        }
+    }
+    out
+}
+
 fn plain_key(key: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
     let digits = key.chars().all(|c| c.is_ascii_digit() || c == '_');

@@ -151,11 +151,34 @@ fn strict_makes_warnings_fail() {
 #[test]
 fn proxy_shows_the_flag_that_is_wrong() {
     let home = temporary();
-    let output = tidegate(home.path(), &["proxy", "--from", "18443", "--to", "localhost:1"]);
-    let said = everything(&output);
-    assert_eq!(output.status.code(), Some(78), "{said}");
-    assert!(said.contains("did you mean `:18443`?"), "{said}");
-    assert!(!said.contains("localhost:1"), "only the line it is about: {said}");
+    for (from, to, message) in [
+        (
+            "18443",
+            "localhost:1",
+            "`--from`: `18443` is not an address\nhelp: did you mean `:18443`?\n",
+        ),
+        (
+            ":0",
+            "http://a/b",
+            "`--to`: an endpoint cannot have a path\nhelp: scheme, host and port, like ",
+        ),
+        (
+            ":0",
+            "ftp://a",
+            "`--to`: `ftp` is not a scheme of an endpoint\nhelp: scheme, host and port, like ",
+        ),
+        (
+            ":0",
+            "http://ann:planted@a",
+            "`--to`: an endpoint cannot hold a user or password\nhelp: ",
+        ),
+    ] {
+        let output = tidegate(home.path(), &["proxy", "--from", from, "--to", to]);
+        let said = everything(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.starts_with(&format!("error: {message}")), "{said}");
+        assert!(!said.contains("planted") && !said.contains("-->"), "{said}");
+    }
 }
 
 #[test]

@@ -54,6 +54,51 @@ fn two_flask_services_share_one_gateway() {
     });
 }
 
+/// Lines with a `?` inside of braces or brackets and outside of quotes.
+fn bare_questions(text: &str) -> Vec<usize> {
+    let (mut found, mut depth) = (Vec::new(), 0_usize);
+    for (number, line) in text.lines().enumerate() {
+        let (mut quote, mut before) = (None, ' ');
+        for c in line.chars() {
+            match (quote, c) {
+                (Some(open), c) if c == open => quote = None,
+                (None, '#') if before == ' ' => break,
+                (None, '"' | '\'') if " {[,:".contains(before) => quote = Some(c),
+                (None, '{' | '[') => depth += 1,
+                (None, '}' | ']') => depth = depth.saturating_sub(1),
+                (None, '?') if depth > 0 => found.push(number + 1),
+                (_, _) => {}
+            }
+            before = c;
+        }
+    }
+    found
+}
+
+/// All files of the examples.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let (below, here): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let yaml = here.into_iter().filter(|path| path.extension().is_some_and(|it| it == "yaml"));
+    yaml.chain(below.iter().flat_map(|path| files(path))).collect()
+}
+
+#[test]
+fn other_readers_of_yaml_read_the_examples() {
+    assert_eq!(bare_questions("a: { b: c?d, e: \"f?g\" } # {?}\nh: i?j\nk: ['?', ?]\n"), [1, 3]);
+    let all = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples"));
+    assert!(all.len() > 20, "{all:?}");
+    for path in all {
+        let found = bare_questions(&fs::read_to_string(&path).unwrap());
+        assert_eq!(
+            found,
+            [0_usize; 0],
+            "{}: PyYAML does not read these lines: quote the value",
+            path.display()
+        );
+    }
+}
+
 /// The example with a layer of its own; `cargo test` builds it beside the binary.
 fn own_layer() -> PathBuf {
     let binary = Path::new(BINARY).with_file_name("examples").join("own_layer");

@@ -37,6 +37,9 @@ fn conf(a: &str, b: &str, c: &str, users: &str) -> String {
         location ~ \.php$ {{ proxy_pass http://{b}; }}
         location ~* ^/img/.*\.(png|jpg)$ {{ proxy_pass http://{c}; }}
         location ~ /\.ht {{ deny all; }}
+        location ~ /\.(?!well-known) {{ return 404; }}
+        location "/with space/" {{ proxy_pass http://{b}; }}
+        location /at@/ {{ proxy_pass http://{b}; }}
         location /img/ {{ proxy_pass http://{b}; }}
         location /inside/ {{ allow 127.0.0.1; deny all; proxy_pass http://{b}; }}
         location /outside/ {{ allow 10.0.0.0/8; deny all; proxy_pass http://{b}; }}
@@ -64,7 +67,7 @@ fn conf(a: &str, b: &str, c: &str, users: &str) -> String {
     )
 }
 
-const REQUESTS: [(&str, &str); 58] = [
+const REQUESTS: [(&str, &str); 68] = [
     ("one.test", "/"),
     ("one.test", "/x"),
     ("one.test", "/x?q=1"),
@@ -96,6 +99,16 @@ const REQUESTS: [(&str, &str); 58] = [
     ("one.test", "/img/a.png/x"),
     ("one.test", "/.htaccess"),
     ("one.test", "/api/.htpasswd"),
+    ("one.test", "/.git/config"),
+    ("one.test", "/api/.git"),
+    ("one.test", "/.well-known/x"),
+    ("one.test", "/.well-known/.x"),
+    ("one.test", "/.wellness"),
+    ("one.test", "/with%20space"),
+    ("one.test", "/with%20space/x"),
+    ("one.test", "/at@"),
+    ("one.test", "/at%40"),
+    ("one.test", "/at%40/x"),
     ("one.test", "/inside/x"),
     ("one.test", "/outside/x"),
     ("one.test", "/outside/../api/x"),

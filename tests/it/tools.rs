@@ -21,7 +21,7 @@ fn a_first_file_is_good_and_its_tests_hold() {
         let home = temporary();
         let (code, said) = run(home.path(), &format!("init{flags}"));
         assert_eq!(code, 0, "{flags}: {said}");
-        for verb in ["check --strict", "test --coverage-min 100%"] {
+        for verb in ["check --strict", "test --coverage-min 100%", "fmt --check routes.yaml"] {
             let (code, said) = run(home.path(), verb);
             assert_eq!(code, 0, "{flags}: {verb}: {said}");
         }
@@ -38,6 +38,20 @@ fn a_first_file_is_good_and_its_tests_hold() {
     // Nothing breaks out of its place.
     let output = tidegate(home.path(), &["init", "--upstream", "http://a:1\"] x: [${HOME}"]);
     assert_eq!(output.status.code(), Some(1), "{}", everything(&output));
+}
+
+#[test]
+fn a_file_elsewhere_finds_what_stands_beside_it() {
+    let home = temporary();
+    fs::create_dir(home.path().join("sub")).unwrap();
+    fs::write(home.path().join("sub/eps.yaml"), "[http://127.0.0.1:1]\n").unwrap();
+    let text = "version: 1\nupstreams: { u: { discover: { file: eps.yaml } } }\nroutes: { a: { to: u } }\n";
+    fs::write(home.path().join("sub/r.yaml"), text).unwrap();
+    let (code, said) = run(home.path(), "check -c sub/r.yaml");
+    assert_eq!(code, 0, "{said}");
+    fs::remove_file(home.path().join("sub/eps.yaml")).unwrap();
+    let (code, said) = run(home.path(), "check -c sub/r.yaml");
+    assert!(code == 1 && said.contains("cannot read `sub/eps.yaml`"), "{said}");
 }
 
 #[test]
@@ -120,6 +134,7 @@ fn what_is_shown_can_be_checked_and_run() {
         "match: /b,",
         "match: /b, auth: team, authorize: { allow: \"consumer == 'ann'\" },",
     );
+    let behind = format!("{behind}listeners: {{ http: \"127.0.0.1:8080\" }}\n");
     fs::write(home.path().join("keys.yaml"), format!("{behind}{key}")).unwrap();
     let (code, said) = run(home.path(), "show -c keys.yaml");
     assert!(

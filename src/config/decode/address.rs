@@ -6,7 +6,7 @@ use super::super::model::{Address, Name, Target};
 
 /// An endpoint URL taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct EndpointUrl {
+pub(in crate::config) struct EndpointUrl {
     /// `http://host:port`, with the port.
     pub name: Name,
     pub tls: bool,
@@ -15,7 +15,7 @@ pub(super) struct EndpointUrl {
 }
 
 /// Why a text is not what it should be, and what to do.
-pub(super) type Wrong = (String, Option<String>);
+pub(in crate::config) type Wrong = (String, Option<String>);
 
 /// Whether a string means a URL rather than a name.
 pub(super) fn is_url(text: &str) -> bool {
@@ -23,7 +23,7 @@ pub(super) fn is_url(text: &str) -> bool {
 }
 
 /// `host:port`, `:port`, `[::1]:port`, `unix:/path`, `fd:NAME`.
-pub(super) fn listen(text: &str) -> Result<Address, Wrong> {
+pub(in crate::config) fn listen(text: &str) -> Result<Address, Wrong> {
     if let Some(path) = text.strip_prefix("unix:") {
         return match path.strip_prefix('/') {
             Some(rest) if !rest.is_empty() => Ok(Address::Unix(path.into())),
@@ -85,7 +85,7 @@ pub(super) const USER_INFO: (&str, &str) = (
 );
 
 /// `http://host[:port]`, `https://`, `h2c://`, `unix:/path`; nothing after the port.
-pub(super) fn endpoint(text: &str) -> Result<EndpointUrl, Wrong> {
+pub(in crate::config) fn endpoint(text: &str) -> Result<EndpointUrl, Wrong> {
     if let Some(path) = text.strip_prefix("unix:") {
         // `unix:///path` is how others write it.
         let path = path.strip_prefix("//").unwrap_or(path);

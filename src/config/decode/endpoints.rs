@@ -49,7 +49,7 @@ fn read<T>(
     text: &str,
     decode: impl FnOnce(&Reader<'_>, &Node) -> Option<T>,
 ) -> Result<T, String> {
-    let sources = Sources { files: vec![(name.into(), text.into())] };
+    let sources = Sources { files: vec![(name.into(), text.into())], ..Sources::default() };
     let mut found = Default::default();
     let root = if text.len() as u64 > load::MAX_FILE {
         return Err(load::too_large());

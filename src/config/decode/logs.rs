@@ -1,7 +1,5 @@
 //! `logs`.
 
-use std::path::PathBuf;
-
 use http::HeaderName;
 use tracing::Level;
 
@@ -95,7 +93,7 @@ fn target(slot: &Slot<'_>) -> Option<AccessTarget> {
             slot.r.report(cannot_yet(slot.place(), "to: otlp"));
             None
         }
-        path if path.contains('/') => Some(AccessTarget::File(PathBuf::from(path))),
+        path if path.contains('/') => slot.path().map(|path| AccessTarget::File(path.value)),
         other => {
             let close = slot.r.propose(other, ["stdout", "stderr"]);
             let help = close.map(|word| format!("did you mean `{word}`?"));

@@ -23,7 +23,7 @@ use self::{
 };
 
 mod actions;
-mod address;
+pub(super) mod address;
 mod admission;
 mod bandwidth;
 mod checks;

@@ -26,6 +26,8 @@ pub(in crate::config) struct Reader<'a> {
     out: RefCell<Diagnostics>,
     errors: Cell<usize>,
     proposals: Cell<usize>,
+    /// Where paths stand that begin at the directory of their file.
+    relative: RefCell<Vec<Place>>,
     /// Places already known to be wrong: a variable that is not set says nothing else.
     known: HashSet<Place>,
 }
@@ -56,7 +58,8 @@ impl<'a> Reader<'a> {
         let places = found.items.iter().filter_map(|found| found.labels.first());
         let known = places.map(|(place, _)| *place).collect();
         let (errors, proposals) = (Cell::new(0), Cell::new(0));
-        Self { sources, out: RefCell::new(found), errors, proposals, known }
+        let (out, relative) = (RefCell::new(found), RefCell::default());
+        Self { sources, out, errors, proposals, relative, known }
     }
 
     /// Everything found, once each: an alias repeats the errors of what it stands for. In the
@@ -70,6 +73,16 @@ impl<'a> Reader<'a> {
         });
         all.items.sort_by_key(|found| found.labels.first().map(|(place, _)| *place));
         all
+    }
+
+    /// Notes a path that begins at the directory of its file.
+    pub(super) fn relative(&self, place: Place) {
+        self.relative.borrow_mut().push(place);
+    }
+
+    /// Where all of those stand.
+    pub(in crate::config) fn into_relative(self) -> HashSet<Place> {
+        self.relative.into_inner().into_iter().collect()
     }
 
     pub(super) fn report(&self, found: Diagnostic) {
@@ -100,6 +113,7 @@ impl<'a> Reader<'a> {
             out: RefCell::default(),
             errors: Cell::new(0),
             proposals: spent,
+            relative: RefCell::default(),
             known: HashSet::new(),
         }
     }
@@ -291,9 +305,15 @@ impl<'a> Fields<'a> {
 
     /// The map under a key.
     pub(super) fn child(&self, key: &'static str) -> Option<Fields<'_>> {
+        let Type::Map(section) = &self.section.field(key)?.ty else { return None };
+        self.child_called(key, section.name)
+    }
+
+    /// The same where messages call it otherwise than the table: one section stands under several keys.
+    pub(super) fn child_called(&self, key: &'static str, name: &'a str) -> Option<Fields<'_>> {
         let entry = self.entry(key)?;
         let Type::Map(section) = &self.section.field(key)?.ty else { return None };
-        self.r.fields(&entry.value, section, Owner::of(section.name, &self.owner))
+        self.r.fields(&entry.value, section, Owner::of(name, &self.owner))
     }
 
     /// All entries, for what the table leaves to the operator.

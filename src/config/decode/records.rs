@@ -357,10 +357,10 @@ fn apply(
         }
         "ip" => onto.ip = guard::ip(&f, name.into()),
         _ => {
-            if let Some(f) = f.child("request") {
+            if let Some(f) = f.child_called("request", "`request`") {
                 headers::merge(&mut onto.headers.request, headers::edits(&f));
             }
-            if let Some(f) = f.child("response") {
+            if let Some(f) = f.child_called("response", "`response`") {
                 headers::merge(&mut onto.headers.response, headers::edits(&f));
             }
         }

@@ -78,7 +78,7 @@ impl<'a> Slot<'a> {
         Some(Located { value, place: self.node.place })
     }
 
-    /// A path of a file.
+    /// A path of a file; a relative one begins where the file that says it stands.
     pub(super) fn path(&self) -> Option<Located<PathBuf>> {
         let text = self.text()?;
         if text.contains('\0') || text.contains('\n') {
@@ -88,7 +88,13 @@ impl<'a> Slot<'a> {
             );
             return None;
         }
-        Some(Located { value: PathBuf::from(text), place: self.node.place })
+        let value = PathBuf::from(text);
+        let base = self.r.sources.base(self.node.place);
+        if value.is_absolute() || base.as_os_str().is_empty() {
+            return Some(Located { value, place: self.node.place });
+        }
+        self.r.relative(self.node.place);
+        Some(Located { value: base.join(value), place: self.node.place })
     }
 
     /// `true` or `false`.

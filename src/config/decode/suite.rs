@@ -43,7 +43,7 @@ fn test(f: &Fields<'_>) -> Option<Test> {
     let name = match f.get("name") {
         Some(slot) => slot.text()?.to_owned(),
         None if request.node.is_secret() => "«redacted»".to_owned(),
-        None => request.text()?.to_owned(),
+        None => f.r.sources.without_private(request.text()?, |_| "…".to_owned()),
     };
     let asked = Asked { headers: headers?, caller, listener, client_ip, ..asked? };
     Some(Test { place: request.place(), name, asked, expected })

@@ -159,7 +159,7 @@ pub(super) fn settings(f: &Fields<'_>, it: &mut Upstream) {
 /// `tls`, on top of what is inherited.
 pub(super) fn tls_settings(f: &Fields<'_>, it: &mut UpstreamTls) {
     if let Some(slot) = f.get("ca") {
-        it.ca = slot.path().filter(|path| path.value.as_os_str() != "system");
+        it.ca = if slot.node.is("system") { None } else { slot.path() };
     }
     match (f.get("cert"), f.get("key")) {
         (Some(cert), Some(key)) => {

@@ -30,7 +30,7 @@ pub fn format(name: &str, text: &str, color: bool) -> Result<String, String> {
         let diagnostics = Diagnostics { items: found };
         // Nobody knows what is a secret in a file that is not understood.
         let shown = tree::conceal_all(text).into();
-        let sources = Sources { files: vec![(PathBuf::from(name), shown)] };
+        let sources = Sources { files: vec![(PathBuf::from(name), shown)], ..Sources::default() };
         render::render(&diagnostics, &sources, color)
     })
 }

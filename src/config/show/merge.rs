@@ -1,7 +1,10 @@
 //! Several files as one: included ones taken in, short forms written out, and what is inherited written
 //! where it is inherited. `decode/records` does the same with values.
 
-use std::{cell::RefCell, collections::HashSet};
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+};
 
 use super::{
     super::{
@@ -20,14 +23,27 @@ const CHOICES: [&str; 7] =
 /// What one level after the other says, and the policies by name.
 struct World<'a> {
     units: &'a [Unit],
+    /// Those whose defaults hold everywhere.
+    main: Vec<&'a Unit>,
+    /// By kind and name.
+    policies: HashMap<(&'a str, &'a str), &'a Entry>,
     /// What URLs in routes of included files with settings of their own for upstreams are called, and what they
     /// stand for: in one file, all URLs have the same.
-    named: RefCell<Vec<(String, Entry)>>,
+    named: RefCell<Urls>,
+}
+
+/// URLs that got names.
+#[derive(Default)]
+struct Urls {
+    names: HashMap<String, String>,
+    /// Names of upstreams, these among them.
+    taken: HashSet<String>,
+    made: Vec<Entry>,
 }
 
 /// All of it.
 pub(super) fn merge(units: &[Unit]) -> Node {
-    let world = World { units, named: RefCell::default() };
+    let world = World::new(units);
     let mut top: Vec<Entry> = Vec::new();
     for key in
         ["version", "listeners", "tls", "stores", "defaults", "upstreams", "policies", "routes"]
@@ -103,6 +119,23 @@ fn words(node: &Node, all: &mut HashSet<String>) {
 // === impl World ===
 
 impl<'a> World<'a> {
+    fn new(units: &'a [Unit]) -> Self {
+        let main = units.iter().filter(|unit| unit.role != Role::Included).collect();
+        let mut world = Self { units, main, policies: HashMap::new(), named: RefCell::default() };
+        let mut policies = HashMap::new();
+        for kind in world.entries("policies").flat_map(|it| it.value.entries().unwrap_or_default())
+        {
+            for it in kind.value.entries().unwrap_or_default() {
+                policies.entry((kind.key.as_str(), it.key.as_str())).or_insert(it);
+            }
+        }
+        world.policies = policies;
+        let upstreams = world.entries("upstreams").filter_map(|it| it.value.entries());
+        let taken = upstreams.flatten().map(|it| it.key.clone()).collect();
+        world.named.get_mut().taken = taken;
+        world
+    }
+
     /// What each file says under a key.
     fn entries(&self, key: &str) -> impl Iterator<Item = &'a Entry> + use<'a, '_> {
         let key = key.to_owned();
@@ -154,9 +187,8 @@ impl<'a> World<'a> {
     /// What is inherited under a key: the defaults of the main files, then those of an included one.
     fn defaults(&self, own: Option<&Unit>, key: &str) -> Option<Node> {
         let own = own.filter(|unit| unit.role == Role::Included);
-        let main = self.units.iter().filter(|unit| unit.role != Role::Included);
         let mut found: Option<Node> = None;
-        for unit in main.chain(own) {
+        for unit in self.main.iter().copied().chain(own) {
             let level = get(&unit.root, "defaults").and_then(|it| get(&it.value, key));
             let Some(level) = level.map(|it| self.level(key, &it.value)) else { continue };
             found = Some(on_top(key, found, level));
@@ -166,11 +198,7 @@ impl<'a> World<'a> {
 
     /// What one level says, written out.
     fn level(&self, kind: &str, node: &Node) -> Node {
-        let named = || {
-            let name = node.text()?;
-            let all = self.entries("policies").filter_map(|it| get(&it.value, kind));
-            all.filter_map(|it| get(&it.value, name)).next()
-        };
+        let named = || self.policies.get(&(kind, node.text()?));
         match kind {
             "upstream" => settings(node),
             "retry" | "body" | "timeouts" | "headers" if node.is_none_word() => node.clone(),
@@ -208,26 +236,23 @@ impl<'a> World<'a> {
 
     fn name(&self, route: &str, unit: &Unit, url: &Node) -> String {
         let text = url.text().unwrap_or_default();
-        let mut named = self.named.borrow_mut();
-        if let Some((_, known)) = named.iter().find(|(known, _)| known == text) {
-            return known.key.clone();
+        let mut urls = self.named.borrow_mut();
+        if let Some(known) = urls.names.get(text) {
+            return known.clone();
         }
-        let taken = |name: &str| {
-            let mut declared = self.entries("upstreams");
-            declared.any(|it| get(&it.value, name).is_some())
-                || named.iter().any(|(_, it)| it.key == name)
-        };
         let stem: String = route.chars().take(50).collect();
         let mut all = (1..).map(|at| format!("{stem}-to{at}"));
-        let name = all.find(|name| !taken(name)).unwrap_or_default();
+        let name = all.find(|name| !urls.taken.contains(name)).unwrap_or_default();
         let value = self.upstream(url, unit);
-        named.push((text.to_owned(), Entry { value, ..entry(&name, url.clone()) }));
+        urls.taken.insert(name.clone());
+        urls.names.insert(text.to_owned(), name.clone());
+        urls.made.push(Entry { value, ..entry(&name, url.clone()) });
         name
     }
 
     /// Declares them.
     fn declare(&self, top: &mut Vec<Entry>) {
-        let named: Vec<Entry> = self.named.take().into_iter().map(|(_, it)| it).collect();
+        let named = self.named.take().made;
         if named.is_empty() {
             return;
         }

@@ -8,7 +8,7 @@ mod merge;
 mod print;
 mod secrets;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -32,6 +32,8 @@ pub(crate) struct Shown {
 #[derive(Debug)]
 struct Places {
     sources: Sources,
+    /// Where the lines of each file end.
+    lines: Vec<Vec<usize>>,
     /// The sections that others inherit from, and what they are called.
     sections: Vec<(Place, &'static str)>,
 }
@@ -40,8 +42,14 @@ struct Places {
 const HEAD: &str = "# Secrets that are written in the files are not shown: `redacted…` and hashes of nothing stand for them.\n\
                     # This loads; put the secrets back before it is used.\n\n";
 
-/// Shows files that load. `built_in`: also what nobody wrote. `route`: this one, and what it names.
-pub(super) fn show(files: Files, built_in: bool, route: Option<&str>) -> Shown {
+/// Shows files that load. `relative`: where paths stand that begin at the directory of their file. `built_in`: also
+/// what nobody wrote. `route`: this one, and what it names.
+pub(super) fn show(
+    mut files: Files,
+    relative: &HashSet<Place>,
+    built_in: bool,
+    route: Option<&str>,
+) -> Shown {
     let sections = sections(&files);
     let mut root = merge::merge(&files.units);
     if let Some(route) = route {
@@ -50,11 +58,37 @@ pub(super) fn show(files: Files, built_in: bool, route: Option<&str>) -> Shown {
     if built_in {
         built_in::add(&mut root, route.is_none());
     }
+    anchor(&mut root, &mut files, relative);
     let Files { sources, raw, .. } = files;
-    let mut hider = Hider { raw: &raw, words: HashMap::new(), hidden: false };
+    let mut hider = Hider { sources: &sources, raw: &raw, words: HashMap::new(), hidden: false };
     hider.hide(&mut root);
     let hidden = hider.hidden;
-    Shown { root, hidden, places: Places { sources, sections } }
+    Shown { root, hidden, places: Places { lines: lines(&sources), sources, sections } }
+}
+
+/// Makes these paths absolute: what is shown stands in no directory.
+fn anchor(node: &mut Node, files: &mut Files, relative: &HashSet<Place>) {
+    match &mut node.kind {
+        Kind::Scalar(scalar) if relative.contains(&node.place) => {
+            let Ok(base) = std::path::absolute(files.sources.base(node.place)) else { return };
+            let absolute = |text: &str| base.join(text).display().to_string();
+            scalar.text = absolute(&scalar.text);
+            if let Some((raw, _)) = files.raw.get_mut(&node.place)
+                && !std::path::Path::new(raw).is_absolute()
+            {
+                *raw = absolute(raw);
+            }
+        }
+        Kind::Null | Kind::Scalar(_) => {}
+        Kind::Seq(items) => items.iter_mut().for_each(|it| anchor(it, files, relative)),
+        Kind::Map(all) => all.iter_mut().for_each(|it| anchor(&mut it.value, files, relative)),
+    }
+}
+
+/// Where the lines of each file end.
+fn lines(sources: &Sources) -> Vec<Vec<usize>> {
+    let ends = |text: &str| text.match_indices('\n').map(|(at, _)| at).collect();
+    sources.files.iter().map(|(_, text)| ends(text)).collect()
 }
 
 fn sections(files: &Files) -> Vec<(Place, &'static str)> {
@@ -82,9 +116,13 @@ impl Places {
         };
         let section = self.sections.iter().find(|(section, _)| within(section));
         let section = section.map_or_else(String::new, |(_, name)| format!("{name} "));
-        match super::line_column(&self.sources, place) {
-            Some((file, line, _)) => format!("{section}{file}:{line}"),
-            None => section,
+        let file = place.file as usize;
+        match (self.sources.files.get(file), self.lines.get(file)) {
+            (Some((path, _)), Some(ends)) => {
+                let line = ends.partition_point(|end| *end < place.start as usize) + 1;
+                format!("{section}{}:{line}", path.display())
+            }
+            _ => section,
         }
     }
 }

@@ -15,6 +15,7 @@ mod rendering;
 mod resilience;
 mod schema;
 mod show;
+mod shown;
 mod yaml;
 
 /// The variables of the tests.

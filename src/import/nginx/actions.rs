@@ -113,8 +113,7 @@ fn handler(
         });
         if !by_itself {
             let what = format!("`{}` serves files", location.shown());
-            let todo = "Tidegate serves none: name a web server in `to`";
-            comments.push(import.report.todo(at, what, todo));
+            comments.push(import.report.todo(at, what, instead_of_files(scope)));
         }
         return Action::Not;
     };
@@ -148,6 +147,29 @@ fn handler(
         }
     };
     Action::Proxy { target, path }
+}
+
+/// What to do where a location serves files.
+fn instead_of_files(scope: &Scope<'_>) -> String {
+    let todo = "Tidegate serves none: name a web server in `to`";
+    match fallback(scope) {
+        Some((name, to)) => format!("{todo}, or {to} (`{name}`) if that has them all"),
+        None => todo.to_owned(),
+    }
+}
+
+/// Where `try_files … @name` sends what is no file: the name, and the address.
+fn fallback(scope: &Scope<'_>) -> Option<(String, String)> {
+    let name = scope.one("try_files")?.args.last().filter(|it| it.starts_with('@'))?;
+    let mut found = scope.levels.iter().flat_map(|it| it.iter());
+    let found = found.rfind(|it| it.name == "location" && it.arg(0) == name)?;
+    Some((name.clone(), sends_to(found.block.as_deref()?)?))
+}
+
+/// The address of a block that sends requests on.
+pub(super) fn sends_to(block: &[Directive]) -> Option<String> {
+    let it = block.iter().rfind(|it| ["proxy_pass", "grpc_pass"].contains(&it.name.as_str()))?;
+    Some(it.arg(0).to_owned())
 }
 
 /// A path that can be part of a template.

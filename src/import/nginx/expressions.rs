@@ -1,10 +1,11 @@
 //! Expressions of nginx as expressions over whole paths, which begin with `^/`. What cannot be written so
 //! is nothing.
 
-use super::matching::compile;
+use super::{ahead::looking_at, matching::compile};
 
 /// The source of a whole-path expression that takes the same paths.
 pub(super) fn whole(text: &str, any_case: bool) -> Option<String> {
+    let text = &*looking_at(text);
     // What is decoded there is percent-encoded here.
     let plain = |c: char| c.is_ascii_graphic() && !"%\"<>`#;".contains(c);
     if !text.chars().all(plain) || text.contains("\\x") || text.contains("(?") && has_flags(text) {
@@ -123,7 +124,7 @@ fn first_part(text: &str) -> Option<usize> {
 }
 
 /// Where the group ends that the text begins with.
-fn group_end(text: &str) -> Option<usize> {
+pub(super) fn group_end(text: &str) -> Option<usize> {
     let mut found = None;
     walk(text, |at, byte, depth| {
         if byte == b')' && depth == 0 && found.is_none() {
@@ -134,7 +135,7 @@ fn group_end(text: &str) -> Option<usize> {
 }
 
 /// The alternatives outside of all groups.
-fn alternatives(text: &str) -> Vec<String> {
+pub(super) fn alternatives(text: &str) -> Vec<String> {
     let mut cuts = Vec::new();
     walk(text, |at, byte, depth| {
         if byte == b'|' && depth == 0 {
@@ -222,6 +223,7 @@ pub(super) fn escape(text: &str) -> String {
 
 /// A path an expression takes, where one is easily made.
 pub(super) fn example(text: &str, any_case: bool) -> Option<String> {
+    let text = &*looking_at(text);
     let regex = compile(text, any_case)?;
     let literal = literal(text).unwrap_or_default();
     let simple = simplified(text);

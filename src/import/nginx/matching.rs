@@ -3,7 +3,10 @@
 
 use regex::{Regex, RegexBuilder};
 
-use super::model::{Kind, Location};
+use super::{
+    ahead::looking_at,
+    model::{Kind, Location},
+};
 
 /// What nginx does with a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +122,6 @@ impl<'a> Matcher<'a> {
 
 /// An expression of nginx, as far as ours read it the same.
 pub(super) fn compile(text: &str, any_case: bool) -> Option<Regex> {
-    let mut builder = RegexBuilder::new(text);
+    let mut builder = RegexBuilder::new(&looking_at(text));
     builder.case_insensitive(any_case).size_limit(1 << 20).unicode(true).build().ok()
 }

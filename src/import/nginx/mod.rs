@@ -2,6 +2,7 @@
 //! `paths` for nginx's order of locations, `guard` for who may pass, and `suite` for tests by nginx's rules.
 
 mod actions;
+mod ahead;
 mod directives;
 mod expressions;
 mod guard;
@@ -57,6 +58,8 @@ struct Import<'a> {
     policies: HashMap<String, String>,
     /// Client certificates can be asked for.
     client_auth: bool,
+    /// What a body may have unless a route says otherwise.
+    body: String,
 }
 
 /// Translates an nginx.conf.
@@ -85,6 +88,7 @@ pub(super) fn import(source: Source<'_>) -> Result<Imported, String> {
         limit_names: Names::default(),
         policies: HashMap::new(),
         client_auth: false,
+        body: settings::BODY.to_owned(),
     };
     let mut servers = model::servers(&root, &all, &mut import.report);
     let mut closed = import.outside(&all);
@@ -174,15 +178,19 @@ impl<'a> Import<'a> {
         self.doc.tests = suite.tests;
     }
 
-    /// What nginx does where nothing is written.
+    /// What nginx does where nothing is written, and what is written for all servers.
     fn defaults(&mut self) {
         let comment = "What nginx does where nothing else is written.".to_owned();
+        let body = self.blocks.iter().rfind(|it| it.name == "client_max_body_size");
+        if let Some(body) = body.and_then(|it| units::size(it.arg(0))) {
+            self.body = body;
+        }
         let timeouts = Value::map([("first_byte", Value::from("60s")), ("idle", "60s".into())]);
         let upstream = Value::map([("connect_timeout", Value::from("60s"))]);
         self.doc.defaults = vec![
             Line::Comment(comment),
             Line::Key("timeouts".to_owned(), timeouts),
-            Line::Key("body".to_owned(), "1MiB".into()),
+            Line::Key("body".to_owned(), self.body.as_str().into()),
             Line::Key("upstream".to_owned(), upstream),
         ];
     }

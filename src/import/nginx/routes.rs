@@ -2,7 +2,7 @@
 
 use super::{
     Import,
-    actions::{Action, PathMap, Schemes, action},
+    actions::{Action, PathMap, Schemes, action, sends_to},
     expressions::escape,
     guard::scan,
     listeners::Listener,
@@ -106,7 +106,11 @@ fn unshaped(import: &mut Import<'_>, context: &mut Context<'_, '_>, shapes: &[Op
     {
         let shown = format!("`{}`", location.shown());
         if location.kind == Kind::Named {
-            let todo = "only other directives lead there, which are not translated";
+            let todo = "only other directives lead there, which are not translated".to_owned();
+            let todo = match sends_to(location.scope.own()) {
+                Some(to) => format!("{todo}; it sends to {to}"),
+                None => todo,
+            };
             context.above.push(import.report.todo(location.at, shown, todo));
             continue;
         }

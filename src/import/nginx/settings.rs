@@ -19,27 +19,32 @@ pub(super) fn settings(
 ) {
     limits(import, entry, scope);
     headers(import, entry, scope, servers.is_some());
-    if let Some(it) = scope.one("client_max_body_size").filter(|_| servers.is_some()) {
-        match units::size(it.arg(0)) {
-            Some(size) => {
-                entry.key("body", size);
-            }
-            None => {
-                entry.comment(import.report.todo(
-                    it.at,
-                    format!("`{}`", it.shown()),
-                    "write `body`",
-                ));
-            }
-        }
-    }
     if let Some(servers) = servers {
+        body(import, entry, scope);
         timeouts(import, entry, scope);
         retry(entry, scope, servers);
     }
 }
 
+/// What a body may have, where it is not what `defaults` say.
+fn body(import: &mut Import<'_>, entry: &mut Entry, scope: &Scope<'_>) {
+    let written = scope.one("client_max_body_size");
+    match written.map_or(Some(BODY.to_owned()), |it| units::size(it.arg(0))) {
+        Some(size) if size == import.body => {}
+        Some(size) => {
+            entry.key("body", size);
+        }
+        None => {
+            let it = written.map(|it| (it.at, format!("`{}`", it.shown()))).unwrap_or_default();
+            entry.comment(import.report.todo(it.0, it.1, "write `body`"));
+        }
+    }
+}
+
 // === headers ===
+
+/// What a body may have where nginx is told nothing.
+pub(super) const BODY: &str = "1MiB";
 
 /// What Tidegate tells services by itself.
 const TOLD: [&str; 9] = [
@@ -283,11 +288,31 @@ fn find<'d>(it: &'d Directive, name: &str) -> Option<&'d str> {
     it.args.iter().find_map(|arg| arg.strip_prefix(name))
 }
 
-/// The key of a zone, and whether it is one of ours.
+/// What a zone counts by. nginx leaves requests alone where that is empty, Tidegate counts them together.
+fn count_by(import: &mut Import<'_>, made: &mut Entry, zone: &Directive) {
+    let shown = format!("`{}`", zone.shown());
+    let Some(key) = key(zone) else {
+        let todo = "here it counts for each client address, also where nginx's key is empty";
+        made.comment(import.report.todo(zone.at, shown, todo));
+        made.key("key", CLIENT);
+        return;
+    };
+    if key != CLIENT && key != HOST {
+        let todo = "nginx does not count requests without it, here all of those count as one: \
+                    name the limit only in a route whose `match` asks for it (`present`)";
+        made.comment(import.report.todo(zone.at, shown, todo));
+    }
+    made.key("key", key);
+}
+
+const CLIENT: &str = "client_ip";
+const HOST: &str = "header:host";
+
+/// The key of a zone, if it is one of ours.
 fn key(zone: &Directive) -> Option<String> {
     match zone.arg(0) {
-        "$binary_remote_addr" | "$remote_addr" => Some("client_ip".to_owned()),
-        "$server_name" | "$host" | "$http_host" => Some("header:host".to_owned()),
+        "$binary_remote_addr" | "$remote_addr" => Some(CLIENT.to_owned()),
+        "$server_name" | "$host" | "$http_host" => Some(HOST.to_owned()),
         text => by_name(text.strip_prefix('$')?),
     }
 }
@@ -314,15 +339,7 @@ fn rate(
     let dry = scope.one("limit_req_dry_run").is_some_and(|it| it.arg(0) == "on");
     let mut made = Entry::default();
     made.key("limit", limit).key("burst", (burst + 1).to_string());
-    match key(defined) {
-        Some(key) => {
-            made.key("key", key);
-        }
-        None => {
-            let todo = "here it counts for each client address";
-            made.comment(import.report.todo(defined.at, format!("`{}`", defined.shown()), todo));
-        }
-    }
+    count_by(import, &mut made, defined);
     if dry {
         made.key("mode", "shadow");
     }
@@ -347,16 +364,7 @@ fn places(import: &mut Import<'_>, entry: &mut Entry, it: &Directive) -> Option<
     };
     let mut made = Entry::default();
     made.key("limit", number.to_string());
-    match key(defined) {
-        Some(key) => {
-            made.key("key", key);
-        }
-        None => {
-            let todo = "here it counts for each client address";
-            made.comment(import.report.todo(defined.at, format!("`{}`", defined.shown()), todo));
-            made.key("key", "client_ip");
-        }
-    }
+    count_by(import, &mut made, defined);
     made.above.push(format!("{}: limit_conn_zone {zone}", import.report.place(defined.at)));
     Some(import.limit_policy("concurrency", zone, made))
 }

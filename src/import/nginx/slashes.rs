@@ -2,7 +2,7 @@
 //! the path with the slash, gives it to another location, or has none for it.
 
 use super::{
-    super::write::{Entry, Value},
+    super::write::{Entry, Value, encoded},
     Import,
     actions::{Action, PathMap},
     guard::scan,
@@ -25,10 +25,11 @@ pub(super) fn slashes(
 ) {
     let server = context.server;
     for (number, location) in server.locations.iter().enumerate() {
-        let Some(base) = location.text.strip_suffix('/').filter(|base| base.starts_with('/'))
-        else {
-            continue;
+        // No path has an empty segment or one of dots in the end.
+        let is_path = |it: &&str| {
+            it.starts_with('/') && !it[1..].split('/').any(|it| ["", ".", ".."].contains(&it))
         };
+        let Some(base) = location.text.strip_suffix('/').filter(is_path) else { continue };
         let is_prefix = matches!(location.kind, Kind::Prefix { .. });
         let Some(shape) =
             shapes[number].as_ref().filter(|_| is_prefix || location.kind == Kind::Exact)
@@ -45,12 +46,14 @@ pub(super) fn slashes(
                 entry
                     .above
                     .push(format!("{}: nginx adds the slash", import.report.place(location.at)));
-                if let Some(matches) =
-                    matches(&context.conditions, &[Pattern::Path(base.to_owned())])
-                {
+                // Each spelling that clients may send it in.
+                let (plain, encoded) = (encoded(base, true), encoded(base, false));
+                let to = format!("{plain}/");
+                let mut patterns = vec![Pattern::Path(plain), Pattern::Path(encoded)];
+                patterns.dedup();
+                if let Some(matches) = matches(&context.conditions, &patterns) {
                     entry.key("match", matches);
                 }
-                let to = format!("{base}/");
                 entry.key(
                     "redirect",
                     Value::map([("to", Value::from(to)), ("status", "301".into())]),

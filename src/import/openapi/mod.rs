@@ -28,6 +28,23 @@ struct Import<'a> {
     upstream: String,
 }
 
+// === impl Import ===
+
+impl Import<'_> {
+    /// A document says nothing of where clients come in, and there is a default. Where they show who they are
+    /// it is written, with what is missing.
+    fn listen(&mut self) {
+        if self.doc.auth.is_empty() {
+            return;
+        }
+        let mut entry = Entry::new("http");
+        entry.comment("Credentials can be read on their way here. `tls: true` keeps them secret, with `tls.certificates`");
+        entry.comment("at the top level; if TLS ends in front of this gateway, write `trusted_proxies`. Then `check` is quiet.");
+        entry.key("address", ":8080");
+        self.doc.listeners.push(entry);
+    }
+}
+
 /// Translates a document. `to` is where requests go.
 ///
 /// # Errors
@@ -61,6 +78,7 @@ pub(super) fn import(source: Source<'_>, to: Option<&str>) -> Result<Imported, S
     import.doc.head.push(head);
     servers::write(&mut import, to)?;
     operations::write(&mut import);
+    import.listen();
     if import.doc.routes.is_empty() {
         let mut entry = Entry::new("nothing");
         entry.key("respond", "404");

@@ -1,6 +1,7 @@
 //! Paths of OpenAPI as patterns: `/pets/{petId}` as it stands, `/reports/{year}.json` as an expression for one
 //! segment.
 
+use super::super::write::encoded;
 use crate::routing::{Normalize, PathPattern};
 
 /// A pattern, and a path it takes.
@@ -22,12 +23,9 @@ pub(super) fn pattern(base: &str, path: &str) -> Result<Pattern, String> {
     if !path.starts_with('/') {
         return Err("a path begins with a slash".to_owned());
     }
-    let mut made = Pattern {
-        text: base.to_owned(),
-        example: base.to_owned(),
-        expression: false,
-        shape: base.to_owned(),
-    };
+    let base = graphic(base);
+    let mut made =
+        Pattern { text: base.clone(), example: base.clone(), expression: false, shape: base };
     let mut names: Vec<String> = Vec::new();
     for segment in path[1..].split('/') {
         for part in [&mut made.text, &mut made.example, &mut made.shape] {
@@ -41,15 +39,16 @@ pub(super) fn pattern(base: &str, path: &str) -> Result<Pattern, String> {
                 made.shape.push_str("{}");
             }
             None if segment.contains(['{', '}']) => {
-                let (expression, example) = parts(segment)?;
+                let (expression, example) = parts(&graphic(segment))?;
                 made.text += &format!("{{{}:{expression}}}", unique("part", &mut names));
                 made.example += &example;
                 made.shape += &expression;
                 made.expression = true;
             }
             None => {
+                let segment = graphic(segment);
                 for part in [&mut made.text, &mut made.example, &mut made.shape] {
-                    part.push_str(segment);
+                    part.push_str(&segment);
                 }
             }
         }
@@ -60,6 +59,18 @@ pub(super) fn pattern(base: &str, path: &str) -> Result<Pattern, String> {
         Some((problem, _)) => Err(problem),
         None => Ok(made),
     }
+}
+
+/// Text as requests have it: what cannot stand in one is percent-encoded. Escapes stay what they are.
+fn graphic(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            c if c.is_ascii_graphic() => out.push(c),
+            c => out += &encoded(c.encode_utf8(&mut [0; 4]), true),
+        }
+    }
+    out
 }
 
 /// A segment with parameters and text in it.
@@ -104,6 +115,9 @@ mod tests {
             ("/a/{x}/b/{x}", "/v1/a/{x}/b/{x_}", "/v1/a/x1/b/x1"),
             ("/r/{year}.json", "/v1/r/{part:.+\\.json}", "/v1/r/x1.json"),
             ("/a/{b.c}", "/v1/a/{b_c}", "/v1/a/x1"),
+            ("/a b/\u{e4}", "/v1/a%20b/%C3%A4", "/v1/a%20b/%C3%A4"),
+            ("/a%20b", "/v1/a%20b", "/v1/a%20b"),
+            ("/a b/\u{e4}{x}", "/v1/a%20b/{part:%C3%A4.+}", "/v1/a%20b/%C3%A4x1"),
         ] {
             let made = pattern("/v1", path).unwrap();
             assert_eq!((made.text.as_str(), made.example.as_str()), (text, example));

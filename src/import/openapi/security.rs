@@ -17,6 +17,10 @@ const NO_KEY: &str = "0000000000000000000000000000000000000000000000000000000000
 /// A hash no password is known of.
 const NO_PASSWORD: &str = "$2b$12$AAAAAAAAAAAAAAAAAAAAAOAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAO";
 
+/// The document names no authority, and without one nothing can be asked for.
+const CERTIFICATE: &str = "`auth: { client_cert: {} }` is this, on a listener with \
+                           `tls: { client_auth: { ca: FILE } }`: closed until you write both";
+
 /// Policies made so far.
 #[derive(Debug, Default)]
 pub(super) struct Security {
@@ -73,6 +77,9 @@ pub(super) fn needs(import: &mut Import<'_>, operation: spec::Value<'_>) -> Need
         match found.flatten() {
             Some(names) => all.push(names),
             None if alternative.is_map() => {
+                if alternatives.len() == 1 {
+                    continue;
+                }
                 needs.comments.push(format!("{place}: one way in is left out, see the TODO"));
             }
             None => {
@@ -204,11 +211,11 @@ fn policy(
     };
     if !good {
         let what = format!("security scheme `{scheme}` ({})", format!("{kind} {how}").trim());
-        comments.push(import.report.todo(
-            at,
-            what,
-            "no policy is like it: closed until `auth` says who may pass",
-        ));
+        let todo = match kind.as_str() {
+            "mutualTLS" => CERTIFICATE,
+            _ => "no policy is like it: closed until `auth` says who may pass",
+        };
+        comments.push(import.report.todo(at, what, todo));
         return None;
     }
     let name = entry.name.clone();

@@ -9,7 +9,7 @@ use super::{
     failures,
 };
 
-const WORDS: [&str; 46] = [
+const WORDS: [&str; 50] = [
     "http",
     "server",
     "location",
@@ -36,6 +36,10 @@ const WORDS: [&str; 46] = [
     "/a/b",
     "/{x}",
     "/ä b",
+    "\"/ä b/\"",
+    "/@/",
+    "\"/{*;%/\"",
+    "/\\.(?!well-known)",
     "~^/a(",
     "\\.php$",
     "^/x/(.*)$",

@@ -86,6 +86,7 @@ fn every_conf_gives_what_is_written_beside_it() {
         "returns",
         "unshaped",
         "listen",
+        "odd",
     ];
     for name in names {
         check(&format!("{name}.conf"));

@@ -25,6 +25,13 @@ const ROUTES: &[Case] = &[
             "4:28: `status` in `redirect` of route `b` must be one of `301`, `302`, `303`, `307`, `308`, not `304`",
         ],
     ),
+    (
+        "  b: { respond: 200, headers: { response: { remove: X-A, sett: {} } } }",
+        &[
+            "4:53: `remove` in `response` of `headers` of route `b` must be a list, not `X-A` (did you mean `[X-A]`?)",
+            "4:58: unknown key `sett` in `response` of `headers` of route `b` (did you mean `set`?)",
+        ],
+    ),
     ("  b: { redirect: { status: 301 } }", &["4:18: `redirect` of route `b` has no `to`"]),
     (
         "  b: { respond: 99 }",
