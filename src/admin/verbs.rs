@@ -125,14 +125,14 @@ async fn roll_back(control: &Arc<Control>, query: Option<&str>) -> Response<Full
         answer_json(StatusCode::UNPROCESSABLE_ENTITY, &body)
     };
     match control.reloader.roll_back(which).await {
-        Ok(WentBack { to, outcome: Outcome::Applied { diff, warnings } }) => {
+        Ok(WentBack { to, outcome: Outcome::Applied { diff, warnings }, apart }) => {
             let body = json!({
                 "result": "applied",
                 "to": to,
                 "hash": control.reloader.status().hash,
                 "diff": diff.lines(),
                 "warnings": warnings,
-                "note": NOTE,
+                "note": apart.then_some(NOTE),
             });
             answer_json(StatusCode::OK, &body)
         }

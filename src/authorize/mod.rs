@@ -113,6 +113,11 @@ impl Rule {
         })
     }
 
+    /// Whether its text has this word in it.
+    pub(crate) fn mentions(&self, word: &str) -> bool {
+        self.text.contains(word)
+    }
+
     /// Whether it holds.
     ///
     /// # Errors

@@ -20,7 +20,8 @@ pub(super) struct Arguments {
 /// Arguments of `rollback`.
 #[derive(Debug, clap::Args)]
 pub(super) struct RollbackArguments {
-    /// Number or hash of a configuration in `tidegate history` [default: the one before]
+    /// Number or hash of a configuration in `tidegate history` [default: the last one before what runs that nobody
+    /// went back from]
     #[arg(value_name = "N|HASH")]
     pub(super) which: Option<String>,
     #[command(flatten)]
@@ -94,6 +95,8 @@ pub(super) fn rollback(arguments: &RollbackArguments) -> ExitCode {
         complain(text("warnings"));
     }
     say(&format!("rolled back to number {} ({})", answer["to"], text("hash")));
-    complain(text("note"));
+    if !text("note").is_empty() {
+        complain(text("note"));
+    }
     ExitCode::SUCCESS
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IsTerminal},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
 };
@@ -77,6 +77,10 @@ pub(super) fn plan(arguments: &Arguments, registry: &Registry) -> ExitCode {
                     Err(error) => complain(&format!("error: {error}")),
                 },
             }
+            if plan.replayed == 0 {
+                complain(&nothing(&arguments.log, &plan));
+                return ExitCode::from(exit::DIFFERENT);
+            }
             let fails = |it: &FailOn| match it {
                 FailOn::Change => plan.changed > 0,
                 FailOn::Refused => plan.refused > 0,
@@ -88,6 +92,19 @@ pub(super) fn plan(arguments: &Arguments, registry: &Registry) -> ExitCode {
             }
         }
         Err(code) => code,
+    }
+}
+
+/// Why a plan says nothing.
+fn nothing(log: &Path, plan: &Plan) -> String {
+    let log = log.display();
+    let most = plan.not_replayed.iter().max_by_key(|(_, count)| **count);
+    match most {
+        None => format!("error: {log} is empty: no request was replayed"),
+        Some((why, count)) => format!(
+            "error: no request of {log} was replayed: {count} of {} lines: {why}",
+            plan.lines
+        ),
     }
 }
 

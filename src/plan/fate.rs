@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, req
 
 use super::line::Line;
 use crate::{
-    config::model::{Action, Address, Listener, ListenerTls, Mode, Name, Route},
+    config::model::{Action, Address, Config, Listener, ListenerTls, Mode, Name, Route},
     explain::{exposure, windows, words::few},
     gateway::{self, Arrival, Verdict},
     routing::{Found, Told},
@@ -26,6 +26,8 @@ use crate::{
 pub(super) struct Judge<'r> {
     runtime: &'r Runtime,
     listeners: HashMap<&'r str, Door>,
+    /// Listeners of the other configuration by name, with the one that has the same address here.
+    others: HashMap<&'r str, Option<&'r str>>,
     routes: HashMap<&'r str, Arc<Known>>,
     nowhere: Arc<Known>,
     /// Branches that look at more than the log may tell.
@@ -138,9 +140,15 @@ impl<'l> Asked<'l> {
 // === impl Judge ===
 
 impl<'r> Judge<'r> {
-    pub(super) fn new(runtime: &'r Runtime) -> Self {
+    /// `other` is the one it is compared with.
+    pub(super) fn new(runtime: &'r Runtime, other: &'r Config) -> Self {
         let config = &runtime.config;
         let listeners = config.listeners.iter();
+        let here = |it: &Listener| {
+            let same = |(_, own): &(&Name, &Listener)| own.address == it.address;
+            config.listeners.iter().find(same).map(|(name, _)| &**name)
+        };
+        let others = other.listeners.iter().map(|(name, it)| (&**name, here(it))).collect();
         let routes = config.routes.iter();
         let routes = routes.map(|(name, route)| (&**name, Arc::new(Known::of(name, route))));
         let routes = routes.collect();
@@ -149,6 +157,7 @@ impl<'r> Judge<'r> {
         Self {
             runtime,
             listeners: listeners.map(|(name, it)| (&**name, Door::new(name, it))).collect(),
+            others,
             routes,
             nowhere: Arc::new(Known::nowhere()),
             by_address: curious.iter().any(|at| !branches[*at].client_ip.is_empty()),
@@ -163,7 +172,7 @@ impl<'r> Judge<'r> {
     /// What would have to be known to say it.
     pub(super) fn judge(&self, asked: &Asked<'_>) -> Result<Fate, String> {
         let line = asked.line;
-        let Some(door) = self.door(line) else { return Ok(self.refused("no_listener")) };
+        let Some(door) = self.door(line)? else { return Ok(self.refused("no_listener")) };
         let mut head = asked.copy();
         let mut checked = Checked::nothing();
         let of_its_own = self.by_address.then(|| door.of(line.client));
@@ -229,17 +238,28 @@ impl<'r> Judge<'r> {
         Fate { known: Arc::clone(&self.nowhere), refused: Some(reason) }
     }
 
-    /// The listener it came through, or where the log does not say, one that would take it.
-    fn door(&self, line: &Line<'_>) -> Option<&Door> {
+    /// The listener it came through, by name or else by address, or where the log does not say, one that
+    /// would take it.
+    ///
+    /// # Errors
+    /// Neither configuration has it.
+    fn door(&self, line: &Line<'_>) -> Result<Option<&Door>, String> {
         if let Some(name) = &line.listener {
-            return self.listeners.get(&**name);
+            let own = self.listeners.get(&**name);
+            return match (own, self.others.get(&**name)) {
+                (Some(own), _) => Ok(Some(own)),
+                (None, Some(alike)) => Ok(alike.and_then(|name| self.listeners.get(name))),
+                (None, None) => {
+                    Err("it came through a listener that neither configuration has".to_owned())
+                }
+            };
         }
         let mut doors: Vec<&Door> = self.listeners.values().collect();
         doors.sort_by_key(|door| {
             let fits = line.tls.is_none_or(|tls| tls == door.tls);
             (!fits, door.settings.https_redirect.is_some(), Arc::clone(&door.name))
         });
-        doors.first().copied()
+        Ok(doors.first().copied())
     }
 }
 

@@ -21,6 +21,7 @@ pub fn human(plan: &Plan) -> String {
         (plan.route, "another route, or none"),
         (plan.upstream, "other upstreams, or other shares of them"),
         (plan.refused, "refused"),
+        (plan.refused_already, "refused, and turned away by the log already"),
         (plan.let_in, "let in"),
         (plan.auth, "other auth"),
         (plan.limits, "other limits"),

@@ -49,6 +49,9 @@ pub struct Plan {
     pub limits: u64,
     /// Those that would be refused and are not now.
     pub refused: u64,
+    /// Those that would be refused by the gate, the table or `auth`, and were turned away by the log as well:
+    /// 401, 403 or 429.
+    pub refused_already: u64,
     /// Those that would pass and are refused now.
     pub let_in: u64,
     /// Those the log says another route took than the current configuration does: it was not this one.
@@ -68,7 +71,7 @@ pub struct Group {
     pub now: Fate,
     /// What would become of them.
     pub then: Fate,
-    /// What that means: `route`, `upstream`, `auth`, `limits`, `refused`, `let_in`.
+    /// What that means: `route`, `upstream`, `auth`, `limits`, `refused`, `refused_already`, `let_in`.
     pub means: Vec<&'static str>,
     /// The first of them.
     pub samples: Vec<String>,
@@ -99,7 +102,7 @@ pub fn replay(
     settings: &Settings,
     progress: &dyn Progress,
 ) -> io::Result<Plan> {
-    let judges = (Judge::new(now), Judge::new(then));
+    let judges = (Judge::new(now, &then.config), Judge::new(then, &now.config));
     let tallies = read::pieces(log, progress, || Tally::new(&judges, settings))?;
     Ok(tally::plan(tallies, settings.samples))
 }

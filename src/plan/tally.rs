@@ -39,6 +39,7 @@ struct Means {
     auth: bool,
     limits: bool,
     refused: bool,
+    refused_already: bool,
     let_in: bool,
 }
 
@@ -102,6 +103,7 @@ impl<'j> Tally<'j> {
             (&mut plan.auth, means.auth),
             (&mut plan.limits, means.limits),
             (&mut plan.refused, means.refused),
+            (&mut plan.refused_already, means.refused_already),
             (&mut plan.let_in, means.let_in),
         ] {
             *count += u64::from(is);
@@ -144,6 +146,7 @@ pub(super) fn plan(tallies: Vec<Tally<'_>>, samples: usize) -> Plan {
             (&mut plan.auth, it.auth),
             (&mut plan.limits, it.limits),
             (&mut plan.refused, it.refused),
+            (&mut plan.refused_already, it.refused_already),
             (&mut plan.let_in, it.let_in),
             (&mut plan.logged_otherwise, it.logged_otherwise),
         ] {
@@ -177,13 +180,16 @@ impl Means {
             || (line.reason.is_none() && line.status == 401);
         let refused = passes.0 && (!passes.1 || asked);
         let let_in = passes.1 && (!passes.0 || (old.asks && !new.asks && was_asked));
+        // Whom the log says was turned away, by the gateway or by the service, loses nothing.
+        let already = matches!(line.status, 401 | 403 | 429);
         let both = passes.0 && passes.1;
         Self {
             route: old.name != new.name,
             upstream: both && old.to != new.to,
             auth: both && old.auth != new.auth,
             limits: both && old.limits != new.limits,
-            refused,
+            refused: refused && !already,
+            refused_already: refused && already,
             let_in,
         }
     }
@@ -195,6 +201,7 @@ impl Means {
             ("auth", self.auth),
             ("limits", self.limits),
             ("refused", self.refused),
+            ("refused_already", self.refused_already),
             ("let_in", self.let_in),
         ];
         all.into_iter().filter(|(_, is)| *is).map(|(word, _)| word).collect()

@@ -178,3 +178,39 @@ not replayed: 1 of 3 lines
 ";
     assert_eq!(text, expected, "\n{text}");
 }
+
+#[test]
+fn a_listener_is_known_by_its_address_where_its_name_is_gone() {
+    let log = line("/shop/1", ",\"route\":\"shop\"");
+    let renamed = format!("listeners: {{ web: \":8080\" }}\n{OLD}");
+    let old = format!("listeners: {{ http: \":8080\" }}\n{OLD}");
+    let replayed = |old: &str, new: &str, log: &str| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), log).unwrap();
+        let settings = Settings { host: None, samples: 1 };
+        replay((&compiled(old), &compiled(new)), file.path(), &settings, &Nobody).unwrap()
+    };
+    let plan = replayed(&old, &renamed, &log);
+    assert_eq!((plan.replayed, plan.changed), (1, 0), "{plan:?}");
+    // The log of after the change is as good.
+    let plan = replayed(&old, &renamed, &log.replace("\"http\"", "\"web\""));
+    assert_eq!((plan.replayed, plan.changed), (1, 0), "{plan:?}");
+    let plan = replayed(&old, &renamed.replace("8080", "8081"), &log);
+    assert_eq!((plan.refused, plan.groups[0].then.refused), (1, Some("no_listener")), "{plan:?}");
+    let plan = replayed(&old, &renamed, &log.replace("\"http\"", "\"edge\""));
+    assert_eq!(plan.replayed, 0, "{plan:?}");
+    assert!(plan.not_replayed.keys().all(|why| why.contains("listener")), "{plan:?}");
+}
+
+#[test]
+fn whom_the_log_says_was_turned_away_loses_nothing() {
+    let closed = OLD.replace("  shop: { match: a.com/shop/**, to: u }\n", "");
+    let passed = line("/shop/1", ",\"route\":\"shop\"");
+    for (status, expected) in
+        [(200, (1, 0)), (401, (0, 1)), (403, (0, 1)), (429, (0, 1)), (404, (1, 0))]
+    {
+        let log = passed.replace("\"status\":200", &format!("\"status\":{status}"));
+        let plan = planned(&closed, &log);
+        assert_eq!((plan.refused, plan.refused_already), expected, "{status}: {plan:?}");
+    }
+}

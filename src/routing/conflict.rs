@@ -159,8 +159,8 @@ fn exact<'b, T>(branch: &'b Branch<T>, key: &Key<'_>) -> Option<&'b str> {
     }
 }
 
-/// Whether no request can be taken by both, as far as it can be proven. Both have equal rank, and
-/// either the same host or hosts that exclude each other.
+/// Whether no request can be taken by both, as far as methods and conditions prove it: host and path are
+/// not looked at.
 pub(super) fn disjoint<T>(a: &Branch<T>, b: &Branch<T>) -> bool {
     let methods = match (&a.methods, &b.methods) {
         (Some(a), Some(b)) => a.is_disjoint(b),

@@ -9,7 +9,7 @@ use super::{
     branch::{Branch, RequestFacts},
     condition::ValueCondition,
     host::HostPattern,
-    path::{End, Step},
+    path::{End, PathPattern, Step},
 };
 
 /// Texts that satisfy most expressions people write.
@@ -37,16 +37,11 @@ pub struct Sample {
 
 /// A request both take.
 pub(super) fn request<T>(a: &Branch<T>, b: &Branch<T>) -> Option<Sample> {
-    let host = match &a.host {
-        HostPattern::Any => "example.com".to_owned(),
-        HostPattern::Exact(host) => host.to_string(),
-        HostPattern::OneLabel(suffix) | HostPattern::AnyLabels(suffix) => format!("x.{suffix}"),
-    };
     let listener =
         a.listeners.iter().find(|name| b.listeners.is_empty() || b.listeners.contains(name));
     let listener = listener.or(b.listeners.first()).map_or_else(String::new, ToString::to_string);
     let sample = Sample {
-        host,
+        host: host(a, b)?,
         path: path(a, b)?,
         query: query(a, b)?,
         method: method(a, b)?,
@@ -104,23 +99,50 @@ impl<T> Branch<T> {
     }
 }
 
-fn path<T>(a: &Branch<T>, b: &Branch<T>) -> Option<String> {
+fn host<T>(a: &Branch<T>, b: &Branch<T>) -> Option<String> {
+    let named = |host: &HostPattern| match host {
+        HostPattern::Any => "example.com".to_owned(),
+        HostPattern::Exact(host) => host.to_string(),
+        HostPattern::OneLabel(suffix) | HostPattern::AnyLabels(suffix) => format!("x.{suffix}"),
+    };
+    let both = |host: &String| a.host.matches(host) && b.host.matches(host);
+    [&a.host, &b.host].map(named).into_iter().find(both)
+}
+
+/// Paths that may be taken by both, of more kinds than one.
+pub(super) fn paths<'p>(
+    a: &'p PathPattern,
+    b: &'p PathPattern,
+) -> impl Iterator<Item = String> + use<'p> {
+    let tails = |path: String| ["", "/", "/x", "/x/y"].map(|tail| format!("{path}{tail}"));
+    TRIES.iter().filter_map(|text| segments(a, b, text)).flat_map(tails)
+}
+
+/// As many segments as the longer of the two names, `first` where it fits.
+fn segments(a: &PathPattern, b: &PathPattern, first: &str) -> Option<String> {
     let mut path = String::new();
-    for (one, other) in a.path.steps.iter().zip(&b.path.steps) {
-        let takes = |step: &Step, text: &str| match step {
-            Step::Literal(literal) => **literal == *text,
-            Step::Any { .. } => !text.is_empty(),
-            Step::Regex { regex, .. } => regex.is_match(text),
+    for at in 0..a.steps.len().max(b.steps.len()) {
+        let steps = [a.steps.get(at), b.steps.get(at)];
+        let takes = |text: &&str| {
+            steps.into_iter().flatten().all(|step| match step {
+                Step::Literal(literal) => **literal == **text,
+                Step::Any { .. } => !text.is_empty(),
+                Step::Regex { regex, .. } => regex.is_match(text),
+            })
         };
-        let literal = [one, other].into_iter().find_map(|step| match step {
+        let literal = steps.into_iter().flatten().find_map(|step| match step {
             Step::Literal(text) => Some(&**text),
             Step::Any { .. } | Step::Regex { .. } => None,
         });
-        let mut tries = literal.into_iter().chain(TRIES);
-        let text = tries.find(|text| takes(one, text) && takes(other, text))?;
+        let mut tries = literal.into_iter().chain([first]).chain(TRIES);
         path.push('/');
-        path.push_str(text);
+        path.push_str(tries.find(takes)?);
     }
+    Some(path)
+}
+
+fn path<T>(a: &Branch<T>, b: &Branch<T>) -> Option<String> {
+    let mut path = segments(&a.path, &b.path, TRIES[0])?;
     if let (End::Regex(_), _) | (_, End::Regex(_)) = (&a.path.end, &b.path.end) {
         let longer = ["", "/"]
             .map(str::to_owned)
@@ -188,7 +210,7 @@ fn value<'c>(
         .map(|text| Some(text.to_owned()))
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.bytes().fold(String::new(), |mut out, byte| {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             out.push(char::from(byte));

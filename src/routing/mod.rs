@@ -10,6 +10,7 @@ mod condition;
 mod conflict;
 mod example;
 mod host;
+mod meet;
 mod methods;
 mod near;
 mod path;

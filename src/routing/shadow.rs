@@ -28,8 +28,8 @@ pub(super) fn find<T>(branches: &[Branch<T>], ranks: &[RankNumber]) -> Vec<(usiz
     found
 }
 
-/// Whether `a` takes every request that `b` takes; both have the same host and path.
-fn covers<T>(a: &Branch<T>, b: &Branch<T>) -> bool {
+/// Whether `a` takes every request that `b` takes, where both have the same host and path.
+pub(super) fn covers<T>(a: &Branch<T>, b: &Branch<T>) -> bool {
     let methods = match (&a.methods, &b.methods) {
         (None, _) => true,
         (Some(_), None) => false,

@@ -33,6 +33,8 @@ pub struct Entry {
     pub result: Result<Arc<Diff>, Arc<str>>,
     /// What it was read from, if it was accepted and is still kept.
     pub snapshot: Option<Arc<Snapshot>>,
+    /// Somebody went back from it to an earlier one.
+    pub left: bool,
 }
 
 // === impl History ===
@@ -54,6 +56,7 @@ impl History {
             hash: hash.to_owned(),
             result: result.map(Arc::new).map_err(Into::into),
             snapshot,
+            left: false,
         });
         if self.entries.len() > MOST {
             self.entries.pop_front();
@@ -67,17 +70,46 @@ impl History {
         self.entries.iter().rev()
     }
 
+    /// Somebody went from one to another: if that was back, nobody gets there without naming it.
+    pub(super) fn left(&mut self, from: &str, to: u64) {
+        let back = self.place(from).is_none_or(|place| to < place);
+        let chosen = self.entries.iter().find(|it| it.number == to).map(|it| it.hash.clone());
+        for entry in &mut self.entries {
+            if entry.hash == from {
+                entry.left = back;
+            } else if Some(&entry.hash) == chosen.as_ref() {
+                entry.left = false;
+            }
+        }
+    }
+
+    /// The number under which one came, and not under which it was put back.
+    fn place(&self, hash: &str) -> Option<u64> {
+        let all = || self.entries().filter(|it| it.result.is_ok() && it.hash == hash);
+        let came = all().find(|it| it.by != Trigger::Rollback).or_else(|| all().next());
+        came.map(|it| it.number)
+    }
+
     /// The one that is meant: a number, the beginning of a fingerprint (the newest one), or without either the
-    /// last accepted one that is not `live`.
+    /// last accepted one before `live` that nobody went back from.
     ///
     /// # Errors
     /// Why there is none.
     pub(super) fn find(&self, which: Option<&str>, live: &str) -> Result<&Entry, String> {
         let accepted = |it: &&Entry| it.result.is_ok();
         let Some(which) = which else {
-            let other = |it: &&Entry| it.hash != live && it.snapshot.is_some();
+            let place = self.place(live).unwrap_or(u64::MAX);
+            let left = |hash: &str| self.entries.iter().any(|it| it.left && it.hash == hash);
+            let other = |it: &&Entry| {
+                let before = it.number < place && it.hash != live;
+                before && it.snapshot.is_some() && !left(&it.hash)
+            };
             let found = self.entries().filter(accepted).find(other);
-            return found.ok_or_else(|| "there is no earlier configuration".to_owned());
+            return found.ok_or_else(|| {
+                "there is no earlier configuration that nobody went back from: `tidegate history` \
+                 lists them, and `tidegate rollback N` takes any"
+                    .to_owned()
+            });
         };
         let by_number = which.parse::<u64>().ok();
         let mut found = self.entries().filter(|it| by_number == Some(it.number));
@@ -148,5 +180,31 @@ mod tests {
         let error = history.find(Some("2"), "cccc").unwrap_err();
         assert!(error.contains("refused"), "{error}");
         assert!(history.find(Some("bbbb"), "cccc").is_err());
+    }
+
+    #[test]
+    fn going_back_again_goes_further_back_and_never_to_what_was_left() {
+        let mut history = History::default();
+        let back = |history: &mut History, which: Option<&str>, live: &str| {
+            let found = history.find(which, live).map(|it| (it.number, it.hash.clone()));
+            let (number, hash) = found.ok()?;
+            history.push(Trigger::Rollback, &hash, Ok(Diff::default()), Some(Arc::default()));
+            history.left(live, number);
+            Some(hash)
+        };
+        for hash in ["aaaa", "bbbb", "bad1"] {
+            accepted(&mut history, hash);
+        }
+        assert_eq!(back(&mut history, None, "bad1").as_deref(), Some("bbbb"));
+        assert_eq!(back(&mut history, None, "bbbb").as_deref(), Some("aaaa"), "further back");
+        assert_eq!(back(&mut history, None, "aaaa"), None, "there is nothing before it");
+        // The next bad one does not lead to the last bad one, nor to what somebody went back from.
+        accepted(&mut history, "bad1");
+        accepted(&mut history, "bad2");
+        assert_eq!(back(&mut history, None, "bad2").as_deref(), Some("aaaa"));
+        // Whoever names one gets it, and it counts again.
+        assert_eq!(back(&mut history, Some("bbbb"), "aaaa").as_deref(), Some("bbbb"));
+        accepted(&mut history, "cccc");
+        assert_eq!(back(&mut history, None, "cccc").as_deref(), Some("bbbb"));
     }
 }

@@ -1,6 +1,8 @@
 //! The names a policy is for. Names are equal or they are not; only the last segment of a SPIFFE id may be
 //! left open, and never the trust domain: who runs that decides what its names mean.
 
+use std::fmt;
+
 use ahash::AHashSet;
 
 use crate::{
@@ -80,6 +82,19 @@ impl Accepted {
             Some(parent) => Self::Below(parent.into()),
             None => Self::Name(San::Uri(text.into())),
         })
+    }
+}
+
+/// As the operator writes it.
+impl fmt::Display for Accepted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Below(parent) => write!(f, "{parent}*"),
+            Self::Name(San::Dns(name)) => write!(f, "dns:{name}"),
+            Self::Name(San::Email(mailbox)) => write!(f, "email:{mailbox}"),
+            Self::Name(San::Uri(uri)) if uri.contains("://") => f.write_str(uri),
+            Self::Name(San::Uri(uri)) => write!(f, "uri:{uri}"),
+        }
     }
 }
 

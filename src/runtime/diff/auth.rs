@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Effect,
-    pairs::{Paired, pair},
+    pairs::{Paired, Pairs, alike, pair},
     schemes,
     subject::Subject,
 };
@@ -25,7 +25,7 @@ struct Asked {
 /// Compares `auth` of a route.
 pub(super) fn auth(s: &mut Subject<'_, '_>, old: &Route, new: &Route) {
     let (old, new) = (old.auth.as_ref(), new.auth.as_ref());
-    let (before, after) = asked(old, new);
+    let (before, after) = asked((old, new), &pair(list(old), list(new)));
     let (is, was) = (words(new), words(old));
     let effect = Effect::of(!after.implies(&before), !before.implies(&after));
     if effect != Effect::Other || is != was {
@@ -61,8 +61,9 @@ pub(super) fn at_least(old: &Route, new: &Route) -> bool {
     if new.action == Action::Quarantined {
         return true;
     }
-    let (before, after) = asked(old.auth.as_ref(), new.auth.as_ref());
-    let pairs = pair(rules(old.authorize.as_ref()), rules(new.authorize.as_ref()));
+    let (was, is) = (old.auth.as_ref(), new.auth.as_ref());
+    let (before, after) = asked((was, is), &alike(list(was), list(is)));
+    let pairs = alike(rules(old.authorize.as_ref()), rules(new.authorize.as_ref()));
     let lost = pairs.gone.iter().any(|it| it.mode == Mode::Enforce);
     let softer = pairs.both.iter().any(|(a, b)| a.mode == Mode::Enforce && b.mode != a.mode);
     after.implies(&before) && !lost && !softer
@@ -99,8 +100,10 @@ fn rules(it: Option<&RouteAuthorize>) -> &[std::sync::Arc<Authorize>] {
 }
 
 /// Both lists as statements. Those that only watch are none.
-fn asked(old: Option<&RouteAuth>, new: Option<&RouteAuth>) -> (Asked, Asked) {
-    let pairs = pair(list(old), list(new));
+fn asked(
+    (old, new): (Option<&RouteAuth>, Option<&RouteAuth>),
+    pairs: &Pairs<'_, AuthPolicy>,
+) -> (Asked, Asked) {
     let (mut before, mut after) = (BTreeSet::new(), BTreeSet::new());
     let mut number = 0..;
     let mut put = |old: Option<&AuthPolicy>, new: Option<&AuthPolicy>| {

@@ -1,15 +1,18 @@
 //! The edge and the process: listeners, TLS, the admin listener, logs, metrics, `server`.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use super::{
     Change, Effect, Sign,
     nets::Addresses,
+    schemes::UNJUDGED,
     subject::{Both, Side, Subject, named},
 };
 use crate::{
+    authorize::Rule,
     config::model::{
-        Address, ClientAuth, Config, Listener, ListenerTls, Logs, Place, RequestIdFrom, Server, Tls,
+        Address, ClientAuth, Config, KeyPart, Listener, ListenerTls, Logs, Mode, Name, Place,
+        RequestIdFrom, Route, Server, Tls,
     },
     explain::words::{few, size, span},
 };
@@ -37,6 +40,48 @@ fn is_open(address: &Address) -> bool {
 }
 
 // === listeners ===
+
+/// The old configuration with its listeners under the names of the new one: the same address under another
+/// name is the same listener. Port 0 is another one each time.
+pub(super) fn renamed<'c>(old: &'c Config, new: &Config, out: &mut Vec<Change>) -> Cow<'c, Config> {
+    let mut all = Cow::Borrowed(old);
+    for (name, is) in new.listeners.iter().filter(|it| !old.listeners.contains_key(it.0)) {
+        let alike = |it: &(&Name, &Listener)| {
+            let fixed = !matches!(it.1.address.value, Address::Tcp { port: 0, .. });
+            fixed && it.1.address == is.address && !new.listeners.contains_key(it.0)
+        };
+        let Some((before, was)) = old.listeners.iter().find(alike) else { continue };
+        let (asks, note) = match asked_for_by_rules(new) {
+            true => {
+                (Effect::Widens, Some(format!("rules of `authorize` name listeners: {UNJUDGED}")))
+            }
+            false => (Effect::Other, None),
+        };
+        let (old_side, new_side) = (Side::at(old, was.place), Side::at(new, is.place));
+        let (kind, shown) = ("listener", name.to_string());
+        let mut s = Subject { kind, name: shown, old: old_side, new: new_side, out };
+        s.noted("name", asks, (before.to_string(), name.to_string()), note);
+        let config = all.to_mut();
+        if let Some(listener) = config.listeners.remove(before) {
+            config.listeners.insert(Name::clone(name), listener);
+        }
+        let rules = config.routes.values_mut().flat_map(|route| &mut route.matches);
+        for named in rules.flat_map(|rule| &mut rule.listeners).filter(|it| it.value == *before) {
+            named.value = Name::clone(name);
+        }
+    }
+    all
+}
+
+fn asked_for_by_rules(config: &Config) -> bool {
+    rules(config).any(|rule| rule.mentions("listener"))
+}
+
+fn rules(config: &Config) -> impl Iterator<Item = &Rule> {
+    let all = config.routes.values().filter_map(|route| route.authorize.as_ref());
+    let all = all.flat_map(|it| &it.policies).filter(|it| it.mode == Mode::Enforce);
+    all.flat_map(|it| it.rules.allow.iter().chain(&it.rules.deny))
+}
 
 /// Compares the listeners.
 pub(super) fn listeners(old: &Config, new: &Config, out: &mut Vec<Change>) {
@@ -164,12 +209,16 @@ fn client_auth(s: &mut Subject<'_, '_>, old: Option<&ClientAuth>, new: Option<&C
 fn trusted(s: &mut Subject<'_, '_>, old: &Listener, new: &Listener) {
     if old.trusted_proxies != new.trusted_proxies {
         let (was, is) = (Addresses::of(&old.trusted_proxies), Addresses::of(&new.trusted_proxies));
-        let effect = Effect::of(!is.without(&was).is_empty(), !was.without(&is).is_empty());
+        let gone = !was.without(&is).is_empty();
+        // Whoever comes through such a proxy has its address from now on.
+        let note = gone.then(|| looks_at_address(s.new.config)).flatten();
+        let effect = Effect::of(!is.without(&was).is_empty() || note.is_some(), gone);
+        let note = note.map(|what| format!("{what} looks at the client's address: {UNJUDGED}"));
         let shown = |it: &Listener| match it.trusted_proxies.is_empty() {
             true => none(),
             false => few(&it.trusted_proxies),
         };
-        s.key("trusted_proxies", effect, shown(old), shown(new));
+        s.noted("trusted_proxies", effect, (shown(old), shown(new)), note);
     }
     if old.client_ip_from != new.client_ip_from {
         // Which header a proxy sets and which it lets through is not known here.
@@ -181,6 +230,32 @@ fn trusted(s: &mut Subject<'_, '_>, old: &Listener, new: &Listener) {
         };
         s.key("client_ip_from", effect, shown(old), shown(new));
     }
+}
+
+/// What decides by the address of clients.
+fn looks_at_address(config: &Config) -> Option<String> {
+    let by = |key: &[KeyPart]| key.contains(&KeyPart::ClientIp);
+    let of_route = |route: &Route| {
+        let enforced = |mode| mode == Mode::Enforce;
+        let all = [
+            ("ip", route.ip.as_ref().is_some_and(|it| enforced(it.mode))),
+            ("match", route.matches.iter().any(|it| !it.client_ip.is_empty())),
+            (
+                "rate_limit",
+                route
+                    .rate_limit
+                    .iter()
+                    .any(|it| enforced(it.mode) && (by(&it.key) || !it.exempt.is_empty())),
+            ),
+            ("concurrency", route.concurrency.iter().any(|it| enforced(it.mode) && by(&it.key))),
+        ];
+        all.into_iter().find(|(_, is)| *is).map(|(key, _)| key)
+    };
+    let mut routes = config.routes.iter().filter(|(_, route)| route.enabled);
+    let first = routes.find_map(|(name, route)| Some(format!("{} of {name}", of_route(route)?)));
+    first.or_else(|| {
+        rules(config).any(|rule| rule.mentions("client")).then(|| "authorize".to_owned())
+    })
 }
 
 // === sections ===

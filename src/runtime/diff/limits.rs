@@ -42,7 +42,11 @@ pub(super) fn rate_limit(s: &mut Subject<'_, '_>, at: &str, old: &RateLimit, new
     let mut anew = (!old.counts_like(new)).then(|| "counts from nothing".to_owned());
     if old.windows != new.windows {
         let effect = windows_effect(&old.windows, &new.windows);
-        s.noted(&format!("{at}limit"), effect, (windows(old), windows(new)), anew.take());
+        let shown = match windows(old) == windows(new) {
+            true => (with_bursts(old), with_bursts(new)),
+            false => (windows(old), windows(new)),
+        };
+        s.noted(&format!("{at}limit"), effect, shown, anew.take());
     }
     if old.key != new.key {
         let values = (parts(&old.key), parts(&new.key));
@@ -117,12 +121,17 @@ fn stored(
     }
 }
 
-fn rate(it: &RateLimit) -> String {
+pub(super) fn rate(it: &RateLimit) -> String {
     let mode = if it.mode == Mode::Shadow { ", shadow" } else { "" };
     match it.named {
         true => format!("{} ({}{mode})", it.policy, windows(it)),
         false => format!("{}{mode}", windows(it)),
     }
+}
+
+fn with_bursts(it: &RateLimit) -> String {
+    let bursts: Vec<String> = it.windows.iter().map(|window| window.burst.to_string()).collect();
+    format!("{} with a burst of {}", windows(it), bursts.join(" and "))
 }
 
 /// Windows of the same length are compared; one that is gone widens.
@@ -169,10 +178,6 @@ pub(super) fn at_once(s: &mut Subject<'_, '_>, old: &Route, new: &Route) {
 pub(super) fn concurrency(s: &mut Subject<'_, '_>, at: &str, old: &Concurrency, new: &Concurrency) {
     mode(s, at, old.mode, new.mode);
     if old.bound != new.bound {
-        let most = |it: &Concurrency| match it.bound {
-            Bound::Fixed(most) => most,
-            Bound::Adaptive(adaptive) => adaptive.max,
-        };
         let effect = Effect::limit(Some(most(old)), Some(most(new)));
         s.key(&format!("{at}limit"), effect, bound(old), bound(new));
     }
@@ -180,13 +185,24 @@ pub(super) fn concurrency(s: &mut Subject<'_, '_>, at: &str, old: &Concurrency, 
         let shown = |it: &Concurrency| few_or_none([parts(&it.key)].into_iter());
         s.key(&format!("{at}key"), Effect::Widens, shown(old), shown(new));
     }
-    let queue = |it: &Option<usize>| it.map_or_else(|| "as many".to_owned(), |it| it.to_string());
-    s.other(&format!("{at}queue"), &old.queue, &new.queue, queue);
+    if old.queue != new.queue {
+        let shown = |it: &Concurrency| {
+            it.queue.map_or_else(|| format!("as many ({})", most(it)), |it| it.to_string())
+        };
+        s.key(&format!("{at}queue"), Effect::Other, shown(old), shown(new));
+    }
     let span = |it: &std::time::Duration| crate::explain::words::span(*it);
     s.other(&format!("{at}queue_timeout"), &old.patience, &new.patience, span);
 }
 
-fn bound(it: &Concurrency) -> String {
+fn most(it: &Concurrency) -> usize {
+    match it.bound {
+        Bound::Fixed(most) => most,
+        Bound::Adaptive(adaptive) => adaptive.max,
+    }
+}
+
+pub(super) fn bound(it: &Concurrency) -> String {
     match it.bound {
         Bound::Fixed(most) => format!("{most} at once"),
         Bound::Adaptive(adaptive) => format!("{} to {} at once", adaptive.min, adaptive.max),
@@ -231,6 +247,33 @@ pub(super) fn body(s: &mut Subject<'_, '_>, old: BodyRule, new: BodyRule) {
 }
 
 // === all of them ===
+
+/// Whether the limits of the new route let no more pass than those of the old one.
+pub(super) fn at_least(old: &Route, new: &Route) -> bool {
+    let strict_rate = |was: &RateLimit, is: &RateLimit| {
+        let counts = was.key == is.key && was.exempt == is.exempt && was.cost == is.cost;
+        by_name(was, is)
+            || was.same(is)
+            || counts
+                && was.ipv6_prefix == is.ipv6_prefix
+                && was.stored == is.stored
+                && windows_effect(&was.windows, &is.windows) != Effect::Widens
+    };
+    let strict_at_once = |was: &Concurrency, is: &Concurrency| {
+        by_name(was, is) || was.same(is) || was.key == is.key && most(is) <= most(was)
+    };
+    let rates = old.rate_limit.iter().filter(|it| it.mode == Mode::Enforce).all(|was| {
+        new.rate_limit.iter().any(|is| is.mode == Mode::Enforce && strict_rate(was, is))
+    });
+    let at_once = old.concurrency.iter().filter(|it| it.mode == Mode::Enforce).all(|was| {
+        new.concurrency.iter().any(|is| is.mode == Mode::Enforce && strict_at_once(was, is))
+    });
+    rates && at_once && Effect::limit(old.body.max, new.body.max) != Effect::Widens
+}
+
+fn by_name<P: Paired>(one: &P, other: &P) -> bool {
+    one.named().is_some() && one.named() == other.named()
+}
 
 fn mode(s: &mut Subject<'_, '_>, at: &str, old: Mode, new: Mode) {
     let word = |mode| if mode == Mode::Enforce { "enforce" } else { "shadow" }.to_owned();

@@ -7,6 +7,7 @@
 
 mod auth;
 mod edge;
+mod guard;
 mod headers;
 mod human;
 mod limits;
@@ -18,6 +19,7 @@ mod route;
 mod schemes;
 mod stores;
 mod subject;
+mod texts;
 mod upstream;
 
 #[cfg(test)]
@@ -98,6 +100,7 @@ impl Diff {
     pub fn between(old: &Config, new: &Config) -> Self {
         let mut changes = Vec::new();
         let out = &mut changes;
+        let old = &*edge::renamed(old, new, out);
         edge::listeners(old, new, out);
         edge::sections(old, new, out);
         stores::all(old, new, out);

@@ -24,11 +24,20 @@ pub(super) trait Paired {
 
 /// Finds the pairs.
 pub(super) fn pair<'a, P: Paired>(old: &'a [Arc<P>], new: &'a [Arc<P>]) -> Pairs<'a, P> {
+    pairs(old, new, true)
+}
+
+/// The same, for lists of two routes: what has no name there is the same only if it does the same.
+pub(super) fn alike<'a, P: Paired>(old: &'a [Arc<P>], new: &'a [Arc<P>]) -> Pairs<'a, P> {
+    pairs(old, new, false)
+}
+
+fn pairs<'a, P: Paired>(old: &'a [Arc<P>], new: &'a [Arc<P>], by_order: bool) -> Pairs<'a, P> {
     let mut left: Vec<&P> = old.iter().map(|it| &**it).collect();
     let mut open: Vec<&P> = new.iter().map(|it| &**it).collect();
     let mut both = Vec::new();
     let by_name = |a: &P, b: &P| a.named().is_some() && a.named() == b.named();
-    let unnamed = |a: &P, b: &P| a.named().is_none() && b.named().is_none();
+    let unnamed = |a: &P, b: &P| by_order && a.named().is_none() && b.named().is_none();
     let same = |a: &P, b: &P| a.same(b);
     for fits in [&by_name as &dyn Fn(&P, &P) -> bool, &same, &unnamed] {
         open.retain(|new| match left.iter().position(|old| fits(old, new)) {

@@ -1,11 +1,11 @@
 //! Routes: what each takes, who may use it, and where it goes.
 
 use super::{
-    Change, Effect, Sign, auth, headers, limits,
+    Change, Effect, Sign, auth, guard, headers, limits,
     nets::Addresses,
     pairs::Paired,
-    reach,
     subject::{Both, Side, Subject, named},
+    texts::{self, texts},
 };
 use crate::{
     config::model::{
@@ -112,7 +112,7 @@ fn stayed(s: &mut Subject<'_, '_>, old: &Route, new: &Route) {
     headers::compare(s, &old.headers, &new.headers);
     upgrades(s, old, new);
     layers(s, old, new);
-    action(s, &old.action, &new.action);
+    action(s, old, new);
     s.other("path rewriting", &old.path_rewrite, &new.path_rewrite, rewriting);
     timeouts(s, old.timeouts, new.timeouts);
     s.other("retry", &old.retry, &new.retry, |it| it.as_ref().map_or_else(none, retry));
@@ -132,9 +132,9 @@ fn stayed(s: &mut Subject<'_, '_>, old: &Route, new: &Route) {
 
 /// Branches that came let in requests, as far as nobody else took them.
 fn branches(s: &mut Subject<'_, '_>, old: &Route, new: &Route) {
-    let texts = |route: &Route| -> Vec<_> { route.matches.iter().flat_map(reach::texts).collect() };
-    let (was, is) = (texts(old), texts(new));
-    let without = |these: &[reach::Text], those: &[reach::Text]| -> Vec<String> {
+    let all = |route: &Route| -> Vec<_> { route.matches.iter().flat_map(texts).collect() };
+    let (was, is) = (all(old), all(new));
+    let without = |these: &[texts::Text], those: &[texts::Text]| -> Vec<String> {
         these.iter().filter(|it| !those.contains(it)).map(|it| it.shown.clone()).collect()
     };
     let (came, gone) = (without(&is, &was), without(&was, &is));
@@ -238,7 +238,8 @@ pub(crate) fn target_of(action: &Action) -> String {
     }
 }
 
-fn action(s: &mut Subject<'_, '_>, old: &Action, new: &Action) {
+fn action(s: &mut Subject<'_, '_>, from: &Route, to: &Route) {
+    let (old, new) = (&from.action, &to.action);
     let sorted = |action: &Action| {
         let mut action = action.clone();
         if let Action::Forward(targets) = &mut action {
@@ -257,6 +258,11 @@ fn action(s: &mut Subject<'_, '_>, old: &Action, new: &Action) {
         true => {
             let note = Some(format!("{is} (changed)"));
             s.noted("to", Effect::Other, (String::new(), String::new()), note);
+        }
+        // What the gateway answered itself reaches a service.
+        false if guard::opens(from, to) => {
+            let note = Some("anybody gets there".to_owned());
+            s.noted("to", Effect::Widens, (was, is), note);
         }
         false => s.key("to", Effect::Other, was, is),
     }

@@ -80,7 +80,7 @@ fn none() -> String {
 }
 
 /// What is not told apart by anything but that.
-const UNJUDGED: &str = "cannot be judged here";
+pub(super) const UNJUDGED: &str = "cannot be judged here";
 
 // === impl Policy ===
 
@@ -104,9 +104,10 @@ impl Policy<'_, '_, '_> {
         }
     }
 
+    /// Of one that is written in its place, the route says it.
     fn mode(&mut self, old: Mode, new: Mode) {
         let word = |mode| if mode == Mode::Enforce { "enforce" } else { "shadow" }.to_owned();
-        if old != new {
+        if old != new && self.at.is_empty() {
             let effect = Effect::of(new == Mode::Shadow, old == Mode::Shadow);
             self.key("mode", effect, word(old), word(new));
         }
@@ -145,7 +146,8 @@ impl Policy<'_, '_, '_> {
                 new.iter().any(covers)
             };
             let effect = Effect::of(!old.iter().all(as_strict), true);
-            self.key("require", effect, was.join(", "), is.join(", "));
+            let joined = |all: Vec<String>| if all.is_empty() { none() } else { all.join(", ") };
+            self.key("require", effect, joined(was), joined(is));
         }
     }
 
@@ -212,9 +214,8 @@ impl Policy<'_, '_, '_> {
     }
 
     fn client_cert(&mut self, old: &ClientCert, new: &ClientCert) {
-        let shown = |it: &ClientCert| -> Vec<String> {
-            it.san.iter().map(|name| format!("{name:?}")).collect()
-        };
+        let shown =
+            |it: &ClientCert| -> Vec<String> { it.san.iter().map(ToString::to_string).collect() };
         if old.san != new.san {
             // Without any, every certificate is good.
             let effect = match (old.san.is_empty(), new.san.is_empty()) {

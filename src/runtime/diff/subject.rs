@@ -57,11 +57,19 @@ impl<'a> Side<'a> {
     fn show(&self, key: &str) -> Option<String> {
         let lines = &self.config.lines;
         let of_key = self.origins.and_then(|origins| {
-            let origin = origins.at(key).or_else(|| origins.of(key).into_iter().next())?;
+            let of = |key| origins.at(key).or_else(|| origins.of(key).into_iter().next());
+            // A field that is gone was beside those that are still there.
+            let above = || key.starts_with("headers.").then(|| parents(key).find_map(of))?;
+            let origin = of(key).or_else(above)?;
             lines.show(origin.via.filter(|_| origin.inherited).unwrap_or(origin.place))
         });
         of_key.or_else(|| lines.show(self.place))
     }
+}
+
+/// `a.b`, `a` of `a.b.c`.
+fn parents(key: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(key), |key| key.rsplit_once('.').map(|(above, _)| above)).skip(1)
 }
 
 // === impl Subject ===

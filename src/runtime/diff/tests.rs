@@ -1,5 +1,6 @@
 //! Every change an operator can make, what the difference says of it, and whether it widens access.
 
+mod reach;
 mod table;
 
 use super::*;

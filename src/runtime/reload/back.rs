@@ -13,6 +13,8 @@ pub struct WentBack {
     pub to: u64,
     /// What became of it.
     pub outcome: Outcome,
+    /// The files say something else than what runs now.
+    pub apart: bool,
 }
 
 /// What operators should know then.
@@ -41,14 +43,21 @@ impl Reloader {
         let (to, snapshot) = self.meant(which.as_deref())?;
         // What the files say now; if they cannot be read, that too is what they say.
         let files = self.read().await.ok_or("the reload task ended early")?;
-        let back = RolledBack { to, files: files.loaded.hash };
-        let outcome = self.run(Trigger::Rollback, self.again(snapshot).await?, Some(back)).await;
+        let left = self.status().hash;
+        let candidate = self.again(snapshot).await?;
+        let apart = files.loaded.hash != candidate.loaded.hash;
+        let back = apart.then_some(RolledBack { to, files: files.loaded.hash });
+        let outcome = self.run(Trigger::Rollback, candidate, back).await;
         // They are watched as before: a change of them counts again.
         self.files.lock().extend(files.files);
         if matches!(outcome, Outcome::Applied { .. }) {
-            tracing::warn!(to, "rolled back: {NOTE}");
+            self.history.lock().left(&left, to);
+            match apart {
+                true => tracing::warn!(to, "rolled back: {NOTE}"),
+                false => tracing::info!(to, "rolled back to what the files on disk say"),
+            }
         }
-        Ok(WentBack { to, outcome })
+        Ok(WentBack { to, outcome, apart })
     }
 
     fn meant(&self, which: Option<&str>) -> Result<(u64, Arc<Snapshot>), String> {

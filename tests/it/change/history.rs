@@ -142,3 +142,35 @@ fn a_renewed_certificate_is_served_and_undoes_no_rollback() {
     assert_eq!(word(), "one", "what was put back has got it");
     assert_eq!(gateway.metric("tidegate_config_rolled_back", &[]), Some(1.0));
 }
+
+#[test]
+fn what_the_files_say_is_no_rollback_and_going_back_twice_goes_further() {
+    let gateway = Gateway::start(&says("one"));
+    for word in ["two", "three"] {
+        gateway.reload(&says(word));
+    }
+    let number = |word: &str| {
+        let all = history(&gateway);
+        let diff = |it: &&Value| it["live"] == true && it["trigger"] != "rollback";
+        all.iter()
+            .find(diff)
+            .map_or_else(|| panic!("{word}: {all:#?}"), |it| it["number"].to_string())
+    };
+    let three = number("three");
+    for word in ["two", "one"] {
+        let output = gateway.verb(&["rollback"]);
+        assert!(output.status.success(), "{}", everything(&output));
+        assert_eq!(gateway.get("h", "/").text(), word);
+    }
+    let output = gateway.verb(&["rollback"]);
+    let text = everything(&output);
+    assert!(output.status.code() == Some(1) && text.contains("no earlier configuration"), "{text}");
+
+    // Back to what the files say: nothing is rolled back any more.
+    let output = gateway.verb(&["rollback", &three]);
+    let text = everything(&output);
+    assert!(output.status.success() && !text.contains("the files on disk"), "{text}");
+    assert_eq!(gateway.get("h", "/").text(), "three");
+    assert!(!status(&gateway).contains("rolled back"), "{}", status(&gateway));
+    assert_eq!(gateway.metric("tidegate_config_rolled_back", &[]), Some(0.0));
+}

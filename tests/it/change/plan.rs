@@ -4,7 +4,10 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::{gateway::everything, prelude::*};
+use crate::support::{
+    gateway::{everything, tidegate},
+    prelude::*,
+};
 
 const ROUTES: &str = "routes:\n  shop: { match: a.com/shop/**, respond: 200 }\n  rest: { match: a.com, respond: 204 }\n";
 
@@ -42,4 +45,32 @@ fn the_log_of_a_gateway_says_what_a_file_would_have_done() {
     let gone = gateway.verb(&["plan", new.to_str().unwrap(), "--log", "none.log", "--live"]);
     let text = everything(&gone);
     assert!(gone.status.code() == Some(1) && text.contains("none.log"), "{text}");
+}
+
+#[test]
+fn a_plan_of_nothing_passes_no_gate() {
+    let home = crate::support::gateway::temporary();
+    let write = |name: &str, text: &str| fs::write(home.path().join(name), text).unwrap();
+    write("old.yaml", &format!("version: 1\n{ROUTES}"));
+    write("empty.log", "");
+    write("garbage.log", "nonsense\nmore of it\n");
+    let combined = "192.0.2.7 - - [21/Nov/2026:08:33:46 +0000] \"GET /shop/1 HTTP/1.1\" 200 1 \"-\" \"curl\"\n";
+    write("combined.log", combined);
+    let run = |log: &str, more: &[&str]| {
+        let arguments = ["plan", "old.yaml", "--current", "old.yaml", "--log", log];
+        let output = tidegate(home.path(), &[&arguments[..], more].concat());
+        (output.status.code(), everything(&output))
+    };
+    for (log, why) in [
+        ("empty.log", "empty.log is empty"),
+        ("garbage.log", "2 of 2 lines: the line is no access log line"),
+        ("combined.log", "--host says one"),
+    ] {
+        for more in [&[][..], &["--fail-on", "change"], &["--format", "json"]] {
+            let (code, text) = run(log, more);
+            assert!(code == Some(4) && text.contains(why), "{log} {more:?}: {code:?} {text}");
+        }
+    }
+    let (code, text) = run("combined.log", &["--host", "a.com", "--fail-on", "change"]);
+    assert_eq!(code, Some(0), "{text}");
 }
