@@ -288,6 +288,11 @@ impl Shaper<'_> {
         let (parent, last) = text.rsplit_once('/').unwrap_or(("", text));
         let own = if sibling { text.to_owned() } else { format!("{text}/**") };
         let longer = format!("{parent}/{{rest:{}.+}}/**", escape(last));
-        vec![Pattern::Path(own), Pattern::Path(longer)]
+        // Exactly this may be a location of its own, which nginx asks first.
+        let exact = self.locations.iter().any(|it| it.kind == Kind::Exact && it.text == text);
+        match sibling && exact {
+            true => vec![Pattern::Path(longer)],
+            false => vec![Pattern::Path(own), Pattern::Path(longer)],
+        }
     }
 }
