@@ -40,6 +40,18 @@ pub enum Severity {
     Warning,
 }
 
+/// What is wrong about what was written. Of a file that is broken it says whether it is known what was meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum About {
+    /// A value, or that there is none.
+    #[default]
+    Value,
+    /// The way it is written, whatever it means.
+    Writing,
+    /// A key that is none there, with the one that was perhaps meant.
+    Key(Option<&'static str>),
+}
+
 /// One finding.
 #[derive(Clone, Debug)]
 pub struct Diagnostic {
@@ -51,6 +63,8 @@ pub struct Diagnostic {
     pub labels: Vec<(Place, String)>,
     /// What to do about it.
     pub help: Option<String>,
+    /// What kind of mistake it is.
+    pub(crate) about: About,
 }
 
 /// All findings of one load.
@@ -70,12 +84,20 @@ impl Diagnostic {
             message: message.into(),
             labels: vec![(place, String::new())],
             help: None,
+            about: About::Value,
         }
     }
 
     /// A warning at a place.
     pub fn warning(place: Place, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(place, message) }
+    }
+
+    /// What kind of mistake it is.
+    #[must_use]
+    pub(crate) fn about(mut self, about: About) -> Self {
+        self.about = about;
+        self
     }
 
     /// Whether it refuses the file.
@@ -178,14 +200,26 @@ impl Sources {
             let Some(written) = bytes.get_mut(place.start as usize..place.end as usize) else {
                 continue;
             };
-            if !written.windows(2).any(|pair| pair == b"${") {
-                let shown = written.iter_mut().filter(|byte| !matches!(**byte, b'\n' | b'\r'));
-                shown.for_each(|byte| *byte = b'*');
-            }
+            hide(written);
         }
         if let Ok(hidden) = String::from_utf8(bytes) {
             *text = hidden.into();
         }
+    }
+}
+
+/// Stars for everything but names of variables, ends of lines and what is empty at the end.
+fn hide(written: &mut [u8]) {
+    let length = written.trim_ascii_end().len();
+    let mut variable = false;
+    for at in 0..length {
+        let rest = &written[at..length];
+        variable = (variable || rest.starts_with(b"${")) && !rest.starts_with(b":-");
+        let ends = rest[0] == b'}';
+        if !variable && !matches!(rest[0], b'\n' | b'\r') {
+            written[at] = b'*';
+        }
+        variable &= !ends;
     }
 }
 

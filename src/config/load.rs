@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    fs::File,
+    fs::{self, File},
     hash::{DefaultHasher, Hasher},
     io::{self, Read},
     path::{Component, Path, PathBuf},
@@ -12,8 +12,8 @@ use std::{
 
 use super::{
     Input,
-    diagnostic::{Diagnostic, Diagnostics, Place, Sources},
-    private,
+    diagnostic::{About, Diagnostic, Diagnostics, Place, Sources},
+    masked, private,
     snapshot::Source,
     tree::{self, Entry, Kind, Node},
     vars::Variables,
@@ -44,6 +44,8 @@ pub(super) struct Unit {
     pub root: Node,
     /// It is broken: only what its routes match is left of it.
     pub quarantined: bool,
+    /// Then what it would define, by section or kind of policy.
+    pub lost: Vec<(String, String)>,
 }
 
 /// Everything that was read.
@@ -75,10 +77,10 @@ pub(super) fn read(inputs: &[Input], source: &Source<'_>) -> Files {
         };
         let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
         let base = if text.is_some() { PathBuf::new() } else { base };
-        let Some(mut root) = files.tree(&path, text, &base, source) else { continue };
+        let Some(mut root) = files.tree((&path, &base), text, role, source) else { continue };
         files.variables(&mut root, &base, source);
         let patterns = take_include(&mut root);
-        files.units.push(Unit { role, root, quarantined: false });
+        files.units.push(Unit { role, root, quarantined: false, lost: Vec::new() });
         if let Some(patterns) = patterns {
             files.include(&patterns, &base, source);
         }
@@ -116,9 +118,9 @@ impl Files {
 
     fn tree(
         &mut self,
-        path: &Path,
+        (path, base): (&Path, &Path),
         text: Option<&str>,
-        base: &Path,
+        role: Role,
         source: &Source<'_>,
     ) -> Option<Node> {
         let file = u32::try_from(self.sources.files.len()).unwrap_or(u32::MAX);
@@ -128,7 +130,7 @@ impl Files {
             Some(text) => Ok(text.as_bytes().to_vec()),
             None => {
                 self.watch.push(path.to_path_buf());
-                source.file(path)
+                source.file(path, role)
             }
         };
         let (text, problem) = match text {
@@ -148,12 +150,12 @@ impl Files {
             self.broken = true;
             return None;
         }
+        let before = self.out.items.len();
         let read = yaml::read(&text, file, &mut self.out);
+        self.out.items[before..].iter_mut().for_each(|it| it.about = About::Writing);
         let tree = match read {
             Some(yaml::Read { root, dropped }) => {
-                if tree::may_hold_secrets(&text) {
-                    self.sources.conceal(&dropped);
-                }
+                self.sources.conceal(&dropped);
                 Some(root)
             }
             None => {
@@ -183,6 +185,9 @@ impl Files {
             self.raw.insert(place, (text, secrets.contains(&place)));
         }
         self.sources.conceal(&secrets);
+        let masked = masked::values(root);
+        root.mark_at(&masked.secret);
+        self.sources.conceal(&masked.places);
     }
 
     fn include(&mut self, patterns: &Node, base: &Path, source: &Source<'_>) {
@@ -200,7 +205,8 @@ impl Files {
             match (&item.kind, item.text()) {
                 (_, Some(pattern)) => {
                     for path in self.matching(pattern, item.place, base, source) {
-                        self.take_in(&path, item.place, source);
+                        let wild = is_wild(pattern);
+                        self.take_in(&path, item.place, wild, source);
                     }
                 }
                 (Kind::Map(_), None) => self.out.push(Diagnostic::error(
@@ -230,9 +236,8 @@ impl Files {
             );
             return Vec::new();
         }
-        let wild = pattern.contains(['*', '?', '[']);
         self.watch.push(watched_directory(base, pattern));
-        if !wild {
+        if !is_wild(pattern) {
             return vec![base.join(pattern)];
         }
         let prefix = glob::Pattern::escape(&base.to_string_lossy());
@@ -250,9 +255,20 @@ impl Files {
         found
     }
 
-    fn take_in(&mut self, path: &Path, from: Place, source: &Source<'_>) {
+    fn take_in(&mut self, path: &Path, from: Place, wild: bool, source: &Source<'_>) {
         // Two patterns may name one file; the main file may match its own pattern.
-        if self.sources.files.iter().any(|(known, _)| same_path(known, path)) {
+        let known = self.sources.files.iter().position(|(known, _)| same_path(known, path));
+        if let Some(known) = known {
+            let of = |unit: &&Unit| unit.root.place.file as usize == known;
+            let main = self.units.iter().find(of).is_some_and(|it| it.role != Role::Included);
+            if main && !wild {
+                let what = match from.file as usize == known {
+                    true => "includes itself",
+                    false => "is included, and is one of the `-c` files",
+                };
+                let message = format!("`{}` {what}", path.display());
+                self.out.push(Diagnostic::error(from, message).help("take it out of `include`"));
+            }
             return;
         }
         if self.sources.files.len() >= MAX_FILES {
@@ -261,7 +277,7 @@ impl Files {
         }
         let before = self.out.items.len();
         let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
-        let tree = self.tree(path, None, &base, source);
+        let tree = self.tree((path, &base), None, Role::Included, source);
         let Some(mut root) = tree else {
             // A file that cannot be read has no line of its own to show: show who asked for it.
             for found in &mut self.out.items[before..] {
@@ -272,12 +288,25 @@ impl Files {
             return;
         };
         self.variables(&mut root, &base, source);
-        self.units.push(Unit { role: Role::Included, root, quarantined: false });
+        self.units.push(Unit { role: Role::Included, root, quarantined: false, lost: Vec::new() });
     }
 }
 
 pub(super) fn too_large() -> String {
     format!("it is larger than {} MiB", MAX_FILE >> 20)
+}
+
+/// The same of what must be a file: nobody waits for what writes into a pipe.
+pub(super) fn read_regular(path: &Path) -> Result<Vec<u8>, String> {
+    let meta = fs::metadata(path).map_err(|error| reason(&error))?;
+    if !meta.is_file() && !meta.is_dir() {
+        return Err("it is not a regular file".to_owned());
+    }
+    read_bounded(path)
+}
+
+fn is_wild(pattern: &str) -> bool {
+    pattern.contains(['*', '?', '['])
 }
 
 pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {

@@ -22,6 +22,8 @@ mod doubtful;
 mod fields;
 pub mod fmt;
 mod load;
+mod masked;
+mod meant;
 pub mod model;
 mod private;
 pub(crate) mod quarantine;
@@ -130,7 +132,7 @@ fn load_from(
 /// Decodes what was read, and goes on with what was found then. Where that is an error, what is returned is
 /// what could be read all the same.
 fn decode_once(files: &load::Files, found: Diagnostics) -> (Option<Config>, Diagnostics) {
-    let reader = decode::Reader::new(&files.sources, found);
+    let reader = decode::Reader::new(&files.sources, found).with(quarantine::lost(files));
     // Without the main file everything else would be wrong too.
     let main = files.units.first().is_some_and(|unit| unit.role == load::Role::Main);
     let config = if main { decode::config(&reader, &files.units, !files.broken) } else { None };

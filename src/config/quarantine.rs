@@ -3,7 +3,7 @@
 //! cannot be read that way refuses everything, as without the flag.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::PathBuf,
 };
 
@@ -11,6 +11,7 @@ use super::{
     Loaded,
     diagnostic::{Diagnostic, Diagnostics, Place, Severity},
     load::{Files, Role, Unit},
+    meant,
     model::{Config, Name, Quarantined},
     tree::{Kind, Node},
 };
@@ -18,7 +19,7 @@ use super::{
 /// What is left of a file.
 const TOP: [&str; 2] = ["version", "routes"];
 /// What is left of a route: which requests it takes, and with what rank.
-const ROUTE: [&str; 3] = ["match", "enabled", "priority"];
+pub(super) const KEPT: [&str; 3] = ["match", "enabled", "priority"];
 
 /// What came of decoding.
 pub(super) struct Decoded {
@@ -47,8 +48,13 @@ pub(super) fn decode(files: &mut Files, wanted: &BTreeSet<PathBuf>) -> Decoded {
             }
             return Decoded { config, diagnostics, apart };
         }
-        let Some(culprits) = culprits(files, &diagnostics) else {
-            return Decoded { config: None, diagnostics: first.clone(), apart: BTreeSet::new() };
+        let culprits = match culprits(files, &diagnostics) {
+            Ok(culprits) => culprits,
+            Err(why) => {
+                let mut diagnostics = first.clone();
+                diagnostics.items.extend(why);
+                return Decoded { config: None, diagnostics, apart: BTreeSet::new() };
+            }
         };
         told.extend(diagnostics.items.into_iter().filter(Diagnostic::is_error).map(softened));
         culprits.into_iter().for_each(|at| confine(&mut files.units[at]));
@@ -85,22 +91,47 @@ fn blamed(files: &Files, is: impl Fn(&PathBuf) -> bool) -> Vec<usize> {
     named.map(|(at, _)| at).collect()
 }
 
-/// The units that all errors are in, if these are included files that are still whole.
-fn culprits(files: &Files, diagnostics: &Diagnostics) -> Option<BTreeSet<usize>> {
+/// The units that all errors are in, if these are included files that are still whole, and it is known which
+/// requests their routes take. If not, why, where there is more to say than the errors do.
+fn culprits(
+    files: &Files,
+    diagnostics: &Diagnostics,
+) -> Result<BTreeSet<usize>, Option<Diagnostic>> {
+    let mut culprits: BTreeMap<usize, Vec<&Diagnostic>> = BTreeMap::new();
     if files.broken {
-        return None;
+        return Err(None);
     }
-    let mut culprits = BTreeSet::new();
     for error in diagnostics.items.iter().filter(|it| it.is_error()) {
-        let (place, _) = error.labels.first()?;
-        let at = files.units.iter().position(|unit| {
-            unit.role == Role::Included && !unit.quarantined && unit.root.place.file == place.file
-        })?;
-        // A list where routes should be: nobody knows which requests are meant.
-        readable(&files.units[at].root)?;
-        culprits.insert(at);
+        let file = error.labels.first().map(|(place, _)| place.file);
+        let at = files.units.iter().position(|unit| Some(unit.root.place.file) == file);
+        let at = at.filter(|at| files.units[*at].role == Role::Included).ok_or(None)?;
+        if files.units[at].quarantined {
+            return Err(Some(refusal(files, error, "it is in what is left of the file")));
+        }
+        culprits.entry(at).or_default().push(error);
     }
-    (!culprits.is_empty()).then_some(culprits)
+    for (at, errors) in &culprits {
+        let root = &files.units[*at].root;
+        if let Some((error, why)) = meant::doubt(root, errors) {
+            return Err(Some(refusal(files, error, why)));
+        }
+        // A list where routes should be.
+        if readable(root).is_none() {
+            return Err(Some(refusal(files, errors[0], "its routes are no map of maps")));
+        }
+    }
+    let culprits: BTreeSet<usize> = culprits.into_keys().collect();
+    if culprits.is_empty() { Err(None) } else { Ok(culprits) }
+}
+
+/// Why a file is not kept apart.
+fn refusal(files: &Files, error: &Diagnostic, why: &str) -> Diagnostic {
+    let place = error.labels.first().map(|(place, _)| *place).unwrap_or_default();
+    let file = files.sources.files.get(place.file as usize);
+    let file = file.map(|(path, _)| path.display().to_string()).unwrap_or_default();
+    let message =
+        format!("`{file}` cannot be quarantined: nobody knows which requests its routes take");
+    Diagnostic::error(place, message).label(why).help("so everything is refused; correct the file")
 }
 
 /// Whether there are routes to be read, or none.
@@ -112,8 +143,46 @@ fn readable(root: &Node) -> Option<()> {
     all.iter().all(|route| route.value.entries().is_some()).then_some(())
 }
 
+/// What files that are kept apart would define.
+pub(super) fn lost(files: &Files) -> HashMap<(String, String), PathBuf> {
+    let mut lost = HashMap::new();
+    for unit in files.units.iter().filter(|unit| unit.quarantined) {
+        let Some((path, _)) = files.sources.files.get(unit.root.place.file as usize) else {
+            continue;
+        };
+        for name in &unit.lost {
+            lost.insert(name.clone(), path.clone());
+        }
+    }
+    lost
+}
+
+/// Its upstreams, and its policies by their kind.
+fn defines(root: &Node) -> Vec<(String, String)> {
+    let section = |node: &Node, key: &str| {
+        let entries = node.entries().unwrap_or_default();
+        entries.iter().find(|it| it.key == key).map(|it| it.value.clone())
+    };
+    let mut all = Vec::new();
+    let mut names = |section: &str, node: &Node| {
+        let entries = node.entries().unwrap_or_default().iter();
+        all.extend(entries.map(|it| (section.to_owned(), it.key.clone())));
+    };
+    if let Some(upstreams) = section(root, "upstreams") {
+        names("upstreams", &upstreams);
+    }
+    let policies = section(root, "policies");
+    for kind in policies.iter().flat_map(|it| it.entries().unwrap_or_default()) {
+        names(&kind.key, &kind.value);
+    }
+    all
+}
+
 /// Takes everything out of a file but what its routes match.
 fn confine(unit: &mut Unit) {
+    if !unit.quarantined {
+        unit.lost = defines(&unit.root);
+    }
     unit.quarantined = true;
     let Kind::Map(top) = &mut unit.root.kind else { return };
     top.retain(|entry| TOP.contains(&entry.key.as_str()));
@@ -121,7 +190,7 @@ fn confine(unit: &mut Unit) {
         let Kind::Map(routes) = &mut section.value.kind else { continue };
         for route in routes {
             if let Kind::Map(keys) = &mut route.value.kind {
-                keys.retain(|entry| ROUTE.contains(&entry.key.as_str()));
+                keys.retain(|entry| KEPT.contains(&entry.key.as_str()));
             }
         }
     }

@@ -150,8 +150,10 @@ fn visible(text: &str, place: Place) -> Range<usize> {
     let start = floor(text, place.start as usize);
     let end = floor(text, place.end as usize).max(start);
     let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
-    let end = end.min(line_end);
-    let shown = text[start..end].trim_end();
+    let shown = &text[start..end.min(line_end)];
+    // What goes on in the next line may have a comment in this one.
+    let comment = (end > line_end).then(|| shown.find(" #")).flatten();
+    let shown = shown[..comment.unwrap_or(shown.len())].trim_end();
     start..start + shown.len()
 }
 

@@ -156,9 +156,10 @@ impl<'a> Source<'a> {
     }
 
     /// A file of the configuration.
-    pub(super) fn file(&self, path: &Path) -> Result<Vec<u8>, String> {
+    pub(super) fn file(&self, path: &Path, role: load::Role) -> Result<Vec<u8>, String> {
         let read = match self.noted {
             Some(noted) => look_up(&noted.files, path),
+            None if role == load::Role::Included => load::read_regular(path),
             None => load::read_bounded(path),
         };
         let text = read.as_ref().map(|it| Text(String::from_utf8_lossy(it).into()));

@@ -1,6 +1,8 @@
 //! What a file says before anybody asks what it means: maps, lists and scalars, each with its place.
 //! `yaml.rs` makes this tree, `vars.rs` fills in variables, the decoder walks it.
 
+use std::collections::HashSet;
+
 use super::diagnostic::Place;
 
 /// One value of a file.
@@ -78,11 +80,6 @@ const NAMED: [&str; 9] = [
     "classes",
 ];
 
-/// Whether a key of those that hold secrets, or a URL with one, is anywhere in a text.
-pub(super) fn may_hold_secrets(text: &str) -> bool {
-    SECRETS.iter().any(|(holder, _)| text.contains(holder)) || has_user_info(text)
-}
-
 /// Whether a URL in a text names a user: most often a password follows.
 fn has_user_info(text: &str) -> bool {
     text.match_indices("://").any(|(at, _)| {
@@ -95,9 +92,6 @@ fn has_user_info(text: &str) -> bool {
 /// The text of a file that is not YAML, where nobody knows what is a secret: its keys and its shape, which
 /// is what is wrong with it, without its values. Every place stays where it is.
 pub(super) fn conceal_all(text: &str) -> String {
-    if !may_hold_secrets(text) {
-        return text.to_owned();
-    }
     let mut shown = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
         conceal_line(line, &mut shown);
@@ -217,6 +211,19 @@ impl Node {
         }
     }
 
+    /// Marks what stands at these places.
+    pub(crate) fn mark_at(&mut self, places: &HashSet<Place>) {
+        if places.is_empty() {
+            return;
+        }
+        match &mut self.kind {
+            Kind::Null => {}
+            Kind::Scalar(scalar) => scalar.secret |= places.contains(&self.place),
+            Kind::Seq(items) => items.iter_mut().for_each(|item| item.mark_at(places)),
+            Kind::Map(entries) => entries.iter_mut().for_each(|it| it.value.mark_at(places)),
+        }
+    }
+
     /// Marks URLs that may hold a password.
     fn mark_urls(&mut self, places: &mut Vec<Place>) {
         match &mut self.kind {
@@ -271,6 +278,10 @@ mod tests {
         let shown = "upstreams:\n  u: { sticky: { \"cookie\": * *, secret: \"* *\": * }\nlist:\n  - a: *\n  - *\n  \
                      x: [ä: **, 'y': *]\n";
         assert_eq!(conceal_all(text), shown);
-        assert_eq!(conceal_all("routes: { a: b\n"), "routes: { a: b\n", "there is nothing to hide");
+        assert_eq!(
+            conceal_all("routes: { tkoen: b\n"),
+            "routes: { tkoen: *\n",
+            "whatever the key is"
+        );
     }
 }

@@ -22,7 +22,7 @@ use rustls::{
 
 use crate::{
     config::{
-        diagnostic::{Diagnostic, Severity},
+        diagnostic::{About, Diagnostic, Severity},
         model::{Protocol, UpstreamTls},
     },
     tls,
@@ -161,6 +161,7 @@ fn system_roots() -> Result<Arc<RootCertStore>, Diagnostic> {
         message: format!("no CA of this system to verify an https upstream with: {why}"),
         labels: Vec::new(),
         help: Some("install ca-certificates, or name a CA file in `tls: { ca: … }`".to_owned()),
+        about: About::Value,
     })
 }
 

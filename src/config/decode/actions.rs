@@ -136,7 +136,9 @@ pub(super) fn target(
         let shown = if secret { "«redacted»".to_owned() } else { format!("`{}`", shorten(text)) };
         let message = format!("{} sends traffic to an unknown upstream {shown}", f.owner);
         let found = Diagnostic::error(place, message).label("not defined in any file");
-        let help = if text.contains([':', '.', '/']) && !secret {
+        let help = if let Some(why) = f.r.lost("upstreams", text) {
+            Some(why)
+        } else if text.contains([':', '.', '/']) && !secret {
             Some(format!("did you mean `http://{text}`?"))
         } else {
             let mut known: Vec<&str> = context.declared.keys().copied().collect();

@@ -3,14 +3,16 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fmt,
+    path::PathBuf,
 };
 
 use super::{
     super::{
-        diagnostic::{Diagnostic, Diagnostics, Place, Sources},
+        diagnostic::{About, Diagnostic, Diagnostics, Place, Sources},
         fields::{Section, Status, Type},
+        masked,
         tree::{Entry, Kind, Node},
     },
     slot::Slot,
@@ -30,7 +32,12 @@ pub(in crate::config) struct Reader<'a> {
     relative: RefCell<Vec<Place>>,
     /// Places already known to be wrong: a variable that is not set says nothing else.
     known: HashSet<Place>,
+    /// What files that are kept apart would define: section, name, and the file.
+    apart: Apart,
 }
+
+/// Names that files which are kept apart would define, by section or kind of policy.
+pub(in crate::config) type Apart = HashMap<(String, String), PathBuf>;
 
 /// Whose key it is: "`timeouts` of route `orders`".
 #[derive(Clone, Copy)]
@@ -58,8 +65,19 @@ impl<'a> Reader<'a> {
         let places = found.items.iter().filter_map(|found| found.labels.first());
         let known = places.map(|(place, _)| *place).collect();
         let (errors, proposals) = (Cell::new(0), Cell::new(0));
-        let (out, relative) = (RefCell::new(found), RefCell::default());
-        Self { sources, out, errors, proposals, relative, known }
+        let (out, relative, apart) = (RefCell::new(found), RefCell::default(), Apart::new());
+        Self { sources, out, errors, proposals, relative, known, apart }
+    }
+
+    /// The same, and it knows what files would define that are kept apart.
+    pub(in crate::config) fn with(self, apart: Apart) -> Self {
+        Self { apart, ..self }
+    }
+
+    /// Why nobody defines a name that a file which is kept apart would define.
+    pub(super) fn lost(&self, section: &str, name: &str) -> Option<String> {
+        let file = self.apart.get(&(section.to_owned(), name.to_owned()))?;
+        Some(format!("it is defined in `{}`, which is quarantined", file.display()))
     }
 
     /// Everything found, once each: an alias repeats the errors of what it stands for. In the
@@ -115,6 +133,7 @@ impl<'a> Reader<'a> {
             proposals: spent,
             relative: RefCell::default(),
             known: HashSet::new(),
+            apart: Apart::new(),
         }
     }
 
@@ -138,25 +157,7 @@ impl<'a> Reader<'a> {
         word: &str,
         among: impl IntoIterator<Item = &'w str>,
     ) -> Option<&'w str> {
-        if word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
-            return None; // a number is not a typing error
-        }
-        let most = (word.chars().count() / 3).clamp(1, 4);
-        let mut best: Option<(usize, &str)> = None;
-        for known in among {
-            self.proposals.set(self.proposals.get() + 1);
-            if self.proposals.get() > PROPOSALS || word.len() > 256 {
-                break;
-            }
-            if known.len().abs_diff(word.len()) > most {
-                continue;
-            }
-            let distance = strsim::damerau_levenshtein(word, known);
-            if distance <= most && best.is_none_or(|(least, _)| distance < least) {
-                best = Some((distance, known));
-            }
-        }
-        best.map(|(_, known)| known)
+        masked::closest(word, among, &self.proposals, PROPOSALS)
     }
 
     /// Reads a map by its section of the table: unknown keys, keys this build cannot do.
@@ -169,6 +170,8 @@ impl<'a> Reader<'a> {
         let Kind::Map(entries) = &node.kind else {
             let message = match node.kind {
                 Kind::Null => format!("{owner} is empty"),
+                // It may be anything: a file of keys, perhaps.
+                Kind::Scalar(_) if owner.is_top() => format!("{owner} must be a map, not text"),
                 _ => format!("{owner} must be a map, not {}", node.shown()),
             };
             self.report(Diagnostic::error(node.place, message));
@@ -190,7 +193,7 @@ impl<'a> Reader<'a> {
         };
         let message =
             format!("unknown key `{}` {}", super::super::tree::shorten(key), owner.within());
-        let found = Diagnostic::error(entry.key_place, message);
+        let found = Diagnostic::error(entry.key_place, message).about(About::Key(proposal));
         self.report(match proposal {
             Some(known) => found.help(format!("did you mean `{known}`?")),
             None => found.help(format!("known keys: {}", list(section.keys()))),

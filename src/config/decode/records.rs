@@ -144,6 +144,10 @@ impl<'a> Policies<'a> {
         let found = Diagnostic::error(slot.place(), message);
         let place = format!("not defined under `policies.{}`", slot.key);
         let mut found = found.label(place);
+        if let Some(why) = slot.r.lost(slot.key, name) {
+            slot.r.report(found.help(why));
+            return None;
+        }
         if slot.key == "timeouts" && units::duration(name).is_ok() && !slot.node.is_secret() {
             found = found.help(format!("did you mean `{{ request: {name} }}`?"));
         }

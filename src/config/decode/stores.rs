@@ -274,8 +274,10 @@ pub(super) fn services(context: &Context<'_>, stores: &BTreeMap<Name, Store>, de
             let found = Diagnostic::error(*place, message).label("not defined in any file");
             let mut known: Vec<&str> = context.declared.keys().copied().collect();
             known.sort_unstable();
-            context.r.report(match context.r.propose(wanted, known) {
-                Some(close) => found.help(format!("did you mean `{close}`?")),
+            let close = context.r.propose(wanted, known);
+            let close = close.map(|close| format!("did you mean `{close}`?"));
+            context.r.report(match context.r.lost("upstreams", wanted).or(close) {
+                Some(help) => found.help(help),
                 None => found,
             });
         }

@@ -231,6 +231,61 @@ fn included_files_are_sorted_watched_and_kept_in_their_bounds() {
 }
 
 #[test]
+fn a_file_that_includes_itself_is_told_so() {
+    let routes = "routes: { a: { respond: 200 } }\n";
+    let main = format!("version: 1\ninclude: ./routes.yaml\n{routes}");
+    let directory = directory(&[
+        ("routes.yaml", &main),
+        ("b.yaml", "include: [c.yaml]\n"),
+        ("c.yaml", "include: [b.yaml]\n"),
+        ("d.yaml", "version: 1\ninclude: routes.yaml\n"),
+    ]);
+    let home = directory.path();
+    let path = format!("{}/", home.display());
+    let said = |files: &[&str]| -> Vec<String> {
+        let inputs: Vec<Input> = files.iter().map(|name| Input::File(home.join(name))).collect();
+        findings(&load(&inputs, &env)).iter().map(|line| line.replace(&path, "")).collect()
+    };
+    assert_eq!(
+        said(&["routes.yaml"]),
+        ["2:10: `./routes.yaml` includes itself (take it out of `include`)"]
+    );
+    // Who is included includes nobody.
+    fs::write(home.join("routes.yaml"), main.replace("./routes.yaml", "[b.yaml, c.yaml]")).unwrap();
+    let found = said(&["routes.yaml"]);
+    assert!(found.len() == 2 && found[1].contains("cannot have `include`"), "{found:?}");
+    fs::write(home.join("routes.yaml"), format!("version: 1\n{routes}")).unwrap();
+    assert_eq!(
+        said(&["routes.yaml", "d.yaml"]),
+        [
+            "2:10: `routes.yaml` is included, and is one of the `-c` files (take it out of `include`)"
+        ]
+    );
+}
+
+#[test]
+fn nobody_waits_for_a_pipe_that_is_included() {
+    let directory = directory(&[
+        ("routes.yaml", "version: 1\ninclude: [\"inc/*.yaml\"]\nroutes: { a: { respond: 200 } }\n"),
+        ("inc/a.yaml", "routes: { b: { match: /b, respond: 200 } }\n"),
+        ("link.yaml", "routes: { c: { match: /c, respond: 200 } }\n"),
+    ]);
+    let home = directory.path().to_owned();
+    std::os::unix::fs::symlink(home.join("link.yaml"), home.join("inc/c.yaml")).unwrap();
+    assert_eq!(main_of(&home).config.map(|it| it.routes.len()), Some(3), "links are followed");
+    for made in ["inc/pipe.yaml", "pipe"] {
+        let made = std::process::Command::new("mkfifo").arg(home.join(made)).status();
+        assert!(made.unwrap().success());
+    }
+    std::os::unix::fs::symlink(home.join("pipe"), home.join("inc/to-pipe.yaml")).unwrap();
+    let (done, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || done.send(findings(&main_of(&home))));
+    let found = told.recv_timeout(Duration::from_secs(20)).expect("nobody writes into it");
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.iter().all(|line| line.ends_with("it is not a regular file")), "{found:?}");
+}
+
+#[test]
 fn several_inputs_are_merged_and_nothing_is_said_twice() {
     let text =
         |name: &str, text: &str| Input::Text { name: name.to_owned(), text: text.to_owned() };

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::support::{
     gateway::{everything, temporary, tidegate},
     prelude::*,
+    tools::curl,
 };
 
 const MAIN: &str = "include: [team.yaml]\nroutes: { site: { match: a.com, respond: { status: 200, body: site } } }\n";
@@ -93,4 +94,44 @@ fn check_and_explain_say_what_would_be_quarantined() {
     assert_eq!(json["quarantined"][0]["routes"][0], "team", "{text}");
     let (code, text) = run(&["explain", "GET", "http://a.com/team/x", "--quarantine"]);
     assert!(code == Some(0) && text.contains("503 quarantined"), "{text}");
+}
+
+#[test]
+fn a_slip_that_hides_which_requests_are_meant_lets_nobody_in() {
+    const MAIN: &str = "include: [team.yaml]\nroutes: { open: { match: a.com/**, respond: { status: 200, body: open } } }\n";
+    const POLICY: &str =
+        "policies: { auth: { p: { api_key: { keys: { a: 0123456789abcdef } } } } }\n";
+    let team = |text: &str| format!("{POLICY}{text}\n");
+    let good = team("routes: { adm: { match: a.com/adm/**, respond: 204, auth: p } }");
+    let home = temporary();
+    fs::write(home.path().join("team.yaml"), &good).unwrap();
+    let gateway = Gateway::builder().home(&home).env("TIDEGATE_QUARANTINE", "1").start(MAIN);
+    let status = || {
+        let url = format!("{}/adm/x", gateway.url("http"));
+        curl(&["-H", "Host: a.com", &url]).status
+    };
+    assert_eq!(status(), 401);
+    for slip in [
+        "routes: { adm: { mtach: a.com/adm/**, respond: 204, auth: p } }",
+        "rotues: { adm: { match: a.com/adm/**, respond: 204, auth: p } }",
+        "routes: { adm: { match: a.com/x, match: a.com/adm/**, respond: 204, auth: p } }",
+        "routes: {}\nroutes: { adm: { match: a.com/adm/**, respond: 204, auth: p } }",
+        "routes: { adm: { match: a.com/x, respond: 204 }, adm: { match: a.com/adm/**, respond: 204, auth: p } }",
+        "upstreams: { adm: { match: a.com/adm/**, respond: 204, auth: p } }",
+        "routes: { adm: { match: /adm/**, host: a.com, respond: 204, auth: p } }",
+    ] {
+        let slip = team(slip);
+        fs::write(home.path().join("team.yaml"), &slip).unwrap();
+        let said = everything(&gateway.verb(&["reload", "--wait"]));
+        assert!(said.contains("cannot be quarantined: nobody knows which requests"), "{said}");
+        assert_eq!(status(), 401, "what was good goes on: {slip}");
+        let check = tidegate(home.path(), &["check", "--quarantine"]);
+        assert_eq!(check.status.code(), Some(1), "{}", everything(&check));
+        // Nor does a gateway start with it.
+        let run = tidegate(home.path(), &["run", "--quarantine"]);
+        let said = everything(&run);
+        assert!(!run.status.success() && said.contains("cannot be quarantined"), "{said}");
+    }
+    fs::write(home.path().join("team.yaml"), &good).unwrap();
+    assert!(gateway.verb(&["reload", "--wait"]).status.success());
 }

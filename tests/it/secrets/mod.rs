@@ -91,6 +91,16 @@ const SETTINGS: &[&str] = &[
     "auth: { oidc: { issuer: 'https://user:SECRET@a', client_id: c } }",
     "mirror: 'http://user:SECRET@a:1'",
     "redirect: 'https://user:SECRET@a:1/%zz'",
+    // Beside a misspelt key, or one that is not there yet.
+    "auth: { api_kye: { keys: { ann: SECRET } } }",
+    "auth: { api_key: { kyes: { ann: SECRET } } }",
+    "auth: { basic: { usres: { ann: SECRET } } }",
+    "auth: { oidc: { issuer: 'https://a', client_secrt: SECRET } }",
+    "auth: { oidc: { issuer: 'https://a', clientsecret: SECRET, secret: [SECRET] } }",
+    "auth: { odic: { client_secret: SECRET } }",
+    "headers: { request: { sett: { Authorization: SECRET } } }",
+    "tkoen: SECRET",
+    "cache: { x: SECRET }",
     // Values of variables, whatever they are for.
     "timeouts: { request: \"${PLANTED}\" }",
     "frobnicate: \"${PLANTED}\"",
@@ -128,6 +138,10 @@ const UPSTREAMS: &[&str] = &[
     "discover: { etcd: { endpoints: [], prefix: /a, user: u, password: [SECRET] } }",
     "discover: { etcd: { endpoints: ['ftp://a'], prefix: /a, user: u, password: SECRET } }",
     "discover: { etcd: { endpoints: ['http://user:SECRET@a'], prefix: /a } }",
+    "endpoints: ['http://a'], sticky: { cookie: c, secrt: SECRET }",
+    "endpoints: ['http://a'], secret: SECRET",
+    "discover: { etcd: { endpoints: ['http://127.0.0.1:1'], prefix: /a, passwd: SECRET } }",
+    "discover: { consul: { token: SECRET } }",
     "endpoints: ['http://user:SECRET@a']",
     "endpoints: [{ url: 'http://user:SECRET@a', weight: x }]",
 ];
@@ -152,8 +166,20 @@ const UPSTREAM_BLOCKS: &[&str] = &[
     "discover:\n      etcd:\n        password: \"SECRET\" x",
 ];
 
+/// Other sections with a misspelt key in them.
+const SECTIONS: &[&str] = &[
+    "policies: { auth: { p: { api_kye: { keys: { ann: SECRET } } } } }",
+    "policies:\n  auth:\n    p:\n      api_key:\n        kyes:\n          ann: SECRET # hers",
+    "polcies: { auth: { p: { api_key: { keys: { ann: SECRET } } } } }",
+    "stores: { s: { redis: 'redis://a:1', passwrd: SECRET } }",
+    "admin: { token: SECRET }",
+    "tests: [{ header: { x-api-key: SECRET } }]",
+    "token: SECRET",
+];
+
 fn wrong() -> Vec<String> {
     let mut all = Vec::new();
+    all.extend(SECTIONS.iter().map(|it| format!("{it}\nroutes: {{ a: {{ respond: 200 }} }}\n")));
     for file in SETTINGS.iter().map(|it| route(it)).chain(UPSTREAMS.iter().map(|it| upstream(it))) {
         // Once as it is, and once with a bracket too many.
         all.push(file.replacen("\n  b:", "\n  { b:", 1).replacen("\n  u:", "\n  { u:", 1));
@@ -222,6 +248,11 @@ fn no_message_about_a_file_shows_a_secret() {
         }
         secrets.push(planted);
     }
+    said.hear("the history", everything(&gateway.verb(&["history"])));
+    said.hear("the history", everything(&gateway.verb(&["history", "--format", "json"])));
+    let socket = gateway.socket();
+    let history = ["--unix-socket", socket.to_str().unwrap(), "http://x/history"];
+    said.hear("the history of the admin socket", curl(&history).text());
     said.hear("the log", gateway.logs());
     said.hear("the metrics", gateway.admin("/metrics").text());
     secrets.push("pl4nted-variable".to_owned());

@@ -271,8 +271,10 @@ pub(in super::super) fn services(context: &Context<'_>, auth: &RouteAuth, defaul
             let found = Diagnostic::error(*place, message).label("not defined in any file");
             let mut known: Vec<&str> = context.declared.keys().copied().collect();
             known.sort_unstable();
-            context.r.report(match context.r.propose(name, known) {
-                Some(close) => found.help(format!("did you mean `{close}`?")),
+            let close = context.r.propose(name, known);
+            let close = close.map(|close| format!("did you mean `{close}`?"));
+            context.r.report(match context.r.lost("upstreams", name).or(close) {
+                Some(help) => found.help(help),
                 None => found,
             });
         }

@@ -107,7 +107,7 @@ const WHOLE_FILES: &[Case] = &[
         "# nothing\n",
         &["1:1: the file is empty (the least is `version: 1` and one entry in `routes`)"],
     ),
-    ("just text", &["1:1: the file must be a map, not `just text`"]),
+    ("just text", &["1:1: the file must be a map, not text"]),
     ("[1, 2]", &["1:1: the file must be a map, not a list"]),
     (
         "routes: { a: { to: \"http://a\" } }",

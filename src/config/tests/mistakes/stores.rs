@@ -26,7 +26,7 @@ const STORES: &[Case] = &[
         "{ redis: \"redis://r:1\", domain: x }",
         &["5:49: `domain` in store `main` has no effect without `rls`"],
     ),
-    ("7", &["5:17: store `main` must be a map, not `7`"]),
+    ("7", &["5:17: store `main` must be a map, not «redacted»"]),
     (
         "{ redis: \"http://r:1\" }",
         &[
