@@ -134,7 +134,6 @@ fn what_is_shown_can_be_checked_and_run() {
         "match: /b,",
         "match: /b, auth: team, authorize: { allow: \"consumer == 'ann'\" },",
     );
-    let behind = format!("{behind}listeners: {{ http: \"127.0.0.1:8080\" }}\n");
     fs::write(home.path().join("keys.yaml"), format!("{behind}{key}")).unwrap();
     let (code, said) = run(home.path(), "show -c keys.yaml");
     assert!(

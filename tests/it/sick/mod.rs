@@ -62,10 +62,16 @@ fn named(name: &str) -> Raw {
     Raw::text(name)
 }
 
-/// A URL where nobody listens.
+/// A URL where nobody listens, nor will: the port is taken as long as the tests run, or another one of them
+/// would be given it.
 fn nowhere() -> String {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-    format!("http://{}", free.local_addr().expect("a bound socket has an address"))
+    let taken = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)
+        .expect("there are sockets");
+    let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    taken.bind(&any.into()).expect("there is a free port");
+    let address = taken.local_addr().expect("a bound socket has an address");
+    std::mem::forget(taken);
+    format!("http://{}", address.as_socket().expect("of IPv4"))
 }
 
 /// URLs as a YAML list.
