@@ -90,15 +90,6 @@ impl fmt::Display for Sample {
     }
 }
 
-// === impl Branch: examples ===
-
-impl<T> Branch<T> {
-    /// A request it takes, if one can be made up.
-    pub fn sample(&self) -> Option<Sample> {
-        request(self, self)
-    }
-}
-
 fn host<T>(a: &Branch<T>, b: &Branch<T>) -> Option<String> {
     let named = |host: &HostPattern| match host {
         HostPattern::Any => "example.com".to_owned(),
