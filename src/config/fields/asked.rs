@@ -1,6 +1,7 @@
 //! Schemes of `auth` that ask a service.
 
 use super::forms::{Form, Grammar, NONE, TEXT, TEXTS};
+use super::jwt::{CONSUMER_CLAIM, PASS_CLAIMS};
 use super::{ANY_SIZE, ANY_TIME, Field, SOME_TIME, Section, Type, field};
 
 // What the schemes have in common.
@@ -98,19 +99,8 @@ pub(crate) static INTROSPECTION: Section = Section {
             .needed(),
         field("require", Type::Free, "{}", "claims and their values; all must hold")
             .of(&[TEXT, TEXTS]),
-        field(
-            "consumer",
-            Type::Text,
-            "sub",
-            "the claim that names the consumer, without which no token passes; or none",
-        ),
-        field(
-            "pass_claims",
-            Type::Free,
-            "{}",
-            "headers and the claims they tell the upstream; never the client's own",
-        )
-        .of(&[TEXT]),
+        CONSUMER_CLAIM,
+        PASS_CLAIMS,
         field("pass_token", Type::Bool, "false", "hand the token to the upstream"),
         field(
             "cache",

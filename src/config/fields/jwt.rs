@@ -1,7 +1,23 @@
 //! `jwt`: tokens of an issuer.
 
 use super::forms::{Form, Grammar, TEXT, TEXTS};
-use super::{A_SECOND, ANY_TIME, Section, Type, field, services::UPSTREAM_TLS};
+use super::{A_SECOND, ANY_TIME, Field, Section, Type, field, services::UPSTREAM_TLS};
+
+/// The claim that is the consumer, of a token as of what is said about one.
+pub(super) const CONSUMER_CLAIM: Field = field(
+    "consumer",
+    Type::Text,
+    "sub",
+    "the claim that names the consumer, without which no token passes; or none",
+);
+/// Claims the upstream is told, of both.
+pub(super) const PASS_CLAIMS: Field = field(
+    "pass_claims",
+    Type::Free,
+    "{}",
+    "headers and the claims they tell the upstream; never the client's own",
+)
+.of(&[TEXT]);
 
 pub(crate) static JWT: Section = Section {
     name: "`jwt`",
@@ -42,19 +58,8 @@ pub(crate) static JWT: Section = Section {
             "claims and their values; all must hold, any value of a list will do",
         )
         .of(&[TEXT, TEXTS]),
-        field(
-            "consumer",
-            Type::Text,
-            "sub",
-            "the claim that names the consumer, without which no token passes; or none",
-        ),
-        field(
-            "pass_claims",
-            Type::Free,
-            "{}",
-            "headers and the claims they tell the upstream; never the client's own",
-        )
-        .of(&[TEXT]),
+        CONSUMER_CLAIM,
+        PASS_CLAIMS,
         field("pass_token", Type::Bool, "false", "hand the token to the upstream"),
         field("refresh", A_SECOND, "10m", "how often keys are fetched from a URL"),
         field("plain_http", Type::Bool, "false", "fetch keys over http:// from other machines"),
